@@ -1,0 +1,20 @@
+//! Frames, formats, time, the resolved manifest and error codes shared by every crate.
+//!
+//! Everything here is plain data: no clock is read, no randomness drawn, nothing does I/O. The
+//! crate also builds for `wasm32-unknown-unknown`.
+#![forbid(unsafe_code)]
+
+mod code;
+mod format;
+mod frame;
+mod manifest;
+mod time;
+
+pub use code::ErrorCode;
+pub use format::{AudioFormat, ChannelCount, FormatError, SampleRate};
+pub use frame::{AudioFrame, FrameMeta, StreamId};
+pub use manifest::{
+    Edge, MAX_EDGES, MAX_MANIFEST_BYTES, MAX_NAME_BYTES, MAX_NODES, ManifestError, PortRef,
+    ResolvedManifest, ResolvedNode, Runtime, SOURCE_NODE, Source,
+};
+pub use time::Micros;

@@ -1,0 +1,1 @@
+//! Resamplers, voice activity detection and level metering on plain slices.

@@ -1,0 +1,1 @@
+//! Compiled graphs of nodes as a machine without I/O.

@@ -1,0 +1,1 @@
+//! RTP receive: reordering, Opus decoding, concealment and reception reports.

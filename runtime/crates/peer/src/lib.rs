@@ -1,0 +1,1 @@
+//! One WebRTC connection as a machine without I/O: ICE, DTLS, SRTP, SCTP, DCEP and SDP.

@@ -1,0 +1,1 @@
+//! The Python module remotemedia_runtime: conversions, errors and the attached side of lanes.

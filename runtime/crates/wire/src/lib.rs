@@ -1,0 +1,1 @@
+//! Result, control and mesh messages: bytes to types and back.

@@ -1,0 +1,1 @@
+"""Real-time media pipelines in Python, over WebRTC."""

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket negotiation for RemoteMedia pipelines."""
