@@ -1,1 +1,6 @@
 //! One WebRTC connection as a machine without I/O: ICE, DTLS, SRTP, SCTP, DCEP and SDP.
+#![forbid(unsafe_code)]
+
+mod transmit;
+
+pub use transmit::Transmit;
