@@ -1,0 +1,117 @@
+# Every target does its own set-up; running it again takes seconds.
+#   make demo   the page with a microphone, on http://127.0.0.1:8080
+#   make test   lint and every test
+#   make bench  ours and aiortc side by side
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Caches live outside the clone, so that a fresh clone builds in minutes.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/remotemedia
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+UV_VERSION := 0.13.9
+CARGO_DENY_VERSION := 0.20.2
+TOOLS := $(CACHE)/tools
+UV := $(TOOLS)/uv-$(UV_VERSION)/bin/uv
+CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+RUN := $(UV) run --frozen
+CARGO := cargo
+MANIFEST := --manifest-path runtime/Cargo.toml
+PIPELINES ?= configs/pipelines/mic-python.yaml configs/pipelines/mic-vad.yaml \
+             configs/pipelines/mic-energy.yaml configs/pipelines/mic-level.yaml
+WEB_SOURCES := $(shell find web configs/schema -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ---- set-up -----------------------------------------------------------------
+
+.PHONY: check-tools
+check-tools:
+	@bash tests/setup/check-tools.sh
+
+$(UV):
+	@python3 -m venv $(TOOLS)/uv-$(UV_VERSION)
+	@$(TOOLS)/uv-$(UV_VERSION)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.PHONY: setup
+setup: check-tools $(UV) web/demo/dist/.built ## virtual environment, native module, web client
+	@$(UV) sync --frozen --quiet
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web/demo/dist/.built: web/node_modules/.installed $(WEB_SOURCES)
+	@cd web && npm run --silent build
+	@touch $@
+
+.PHONY: setup-test
+setup-test: setup $(CARGO_DENY)
+	@bash tests/setup/system-packages.sh
+
+$(CARGO_DENY):
+	@echo "building cargo-deny $(CARGO_DENY_VERSION) (once)"
+	@CARGO_TARGET_DIR=$(CACHE)/cargo-deny $(CARGO) install --quiet --locked \
+		--root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) cargo-deny@$(CARGO_DENY_VERSION)
+	@rm -rf $(CACHE)/cargo-deny
+
+# ---- use --------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup ## the demo page; Ctrl-C ends it
+	@exec $(RUN) remotemedia serve $(PIPELINES)
+
+# ---- checks -----------------------------------------------------------------
+
+.PHONY: test
+test: setup-test lint test-rust test-python test-web ## lint and every test
+
+.PHONY: lint
+lint: lint-rust lint-python lint-web ## formatters, linters and type checkers
+
+.PHONY: lint-rust
+lint-rust: check-tools $(CARGO_DENY)
+	@$(CARGO) fmt $(MANIFEST) --all --check
+	@$(CARGO) clippy $(MANIFEST) --workspace --all-targets --locked --quiet -- -D warnings
+	@$(CARGO_DENY) --log-level error --manifest-path runtime/Cargo.toml --offline check bans licenses sources
+	@bash tests/setup/advisories.sh $(CARGO_DENY)
+
+.PHONY: lint-python
+lint-python: setup
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@bash tests/setup/pip-audit.sh $(RUN)
+
+.PHONY: lint-web
+lint-web: web/node_modules/.installed
+	@cd web && npm run --silent lint && npm run --silent typecheck
+
+.PHONY: test-rust
+test-rust: check-tools
+	@$(CARGO) test $(MANIFEST) --workspace --locked --quiet
+
+.PHONY: test-python
+test-python: setup-test
+	@$(RUN) pytest
+
+.PHONY: test-web
+test-web: web/node_modules/.installed
+	@cd web && npm run --silent test
+
+# ---- figures ----------------------------------------------------------------
+
+.PHONY: bench
+bench: setup ## ours and aiortc side by side; prints a table and draws a plot
+	@$(RUN) python -m tests.bench
+
+.PHONY: soak
+soak: setup ## connects and leaves for a long time; everything must return to zero
+	@$(RUN) python -m tests.soak
+
+.PHONY: clean
+clean: ## removes what was built in the clone (caches outside it stay)
+	@rm -rf .venv web/node_modules web/demo/dist
