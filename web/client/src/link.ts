@@ -1,0 +1,204 @@
+import type { Environment } from './environment.ts';
+import { ClientError } from './errors.ts';
+import type { Api } from './http.ts';
+import { Trickle } from './trickle.ts';
+
+/** How long negotiation, ICE, DTLS and the channel may take together. */
+export const SETUP_TIMEOUT_MS = 10_000;
+/** After this a result of one window is worth nothing: the next is here. */
+export const LIVE_LIFETIME_MS = 250;
+
+/** What a {@link Link} tells its session. */
+export interface LinkHandlers {
+  /** One text from either channel. */
+  readonly onText: (text: string) => void;
+  /** The connection broke; called at most once, never before {@link Link.open} resolved. */
+  readonly onLost: (error: ClientError) => void;
+  /** The path may be gone: worth asking the server. */
+  readonly onDoubt: () => void;
+}
+
+/** What to ask the server for. */
+export interface LinkRequest {
+  readonly pipeline: string;
+  readonly join: string | undefined;
+  readonly track: MediaStreamTrack | undefined;
+  readonly stream: MediaStream | undefined;
+  readonly live: boolean;
+  readonly configuration: RTCConfiguration;
+}
+
+/** One peer connection, from offer to close. It is never revived: the next is a new one. */
+export class Link {
+  readonly peer: RTCPeerConnection;
+  readonly #results: RTCDataChannel;
+  readonly #trickle: Trickle;
+  readonly #abort = new AbortController();
+  readonly #handlers: LinkHandlers;
+  #sender: RTCRtpSender | undefined;
+  #state: 'opening' | 'open' | 'closed' = 'opening';
+  #pcId = '';
+  #sessionId = '';
+  #failOpening: ((error: ClientError) => void) | undefined;
+
+  get pcId(): string {
+    return this.#pcId;
+  }
+
+  get sessionId(): string {
+    return this.#sessionId;
+  }
+
+  /** Negotiates and resolves when the results channel is open. */
+  static async open(
+    request: LinkRequest,
+    handlers: LinkHandlers,
+    api: Api,
+    environment: Environment,
+    signal: AbortSignal,
+  ): Promise<Link> {
+    signal.throwIfAborted();
+    const link = new Link(request, handlers, api, environment);
+    try {
+      await link.#negotiate(request, api, signal);
+      return link;
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+  }
+
+  private constructor(request: LinkRequest, handlers: LinkHandlers, api: Api, environment: Environment) {
+    this.#handlers = handlers;
+    this.peer = environment.createPeer({ bundlePolicy: 'max-bundle', ...request.configuration });
+    this.#trickle = new Trickle(
+      (candidates) => api.candidates(this.#pcId, candidates, this.#abort.signal),
+      (error) => {
+        // Those that arrived may do; if none does, ICE says so.
+        if (error instanceof ClientError && error.code === 'unknown_session') this.#lose(lost());
+      },
+    );
+    this.#results = this.peer.createDataChannel('results');
+    this.#listen(this.#results);
+    if (request.live) {
+      this.#listen(this.peer.createDataChannel('live', { ordered: false, maxPacketLifeTime: LIVE_LIFETIME_MS }));
+    }
+    if (request.track) {
+      const streams = request.stream ? [request.stream] : [];
+      this.#sender = this.peer.addTransceiver(request.track, { direction: 'sendonly', streams }).sender;
+    }
+    this.peer.addEventListener('icecandidate', ({ candidate }) => {
+      this.#trickle.add(candidate);
+    });
+    this.peer.addEventListener('connectionstatechange', this.#onConnection);
+    this.#results.addEventListener('close', () => {
+      this.#lose(lost());
+    });
+  }
+
+  /** Sends a text on the results channel; false when it is not open. */
+  send(text: string): boolean {
+    if (this.#results.readyState !== 'open') return false;
+    this.#results.send(text);
+    return true;
+  }
+
+  get isSending(): boolean {
+    return this.#sender !== undefined;
+  }
+
+  /** Puts another track in place of the one being sent, without negotiating. */
+  async replaceTrack(track: MediaStreamTrack | undefined): Promise<void> {
+    await this.#sender?.replaceTrack(track ?? null);
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#abort.abort();
+    this.#trickle.close();
+    this.peer.close();
+  }
+
+  async #negotiate(request: LinkRequest, api: Api, signal: AbortSignal): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const onAbort = (): void => {
+      this.#failOpening?.(lost());
+    };
+    const opened = new Promise<void>((resolve, reject) => {
+      this.#failOpening = reject;
+      this.#results.addEventListener('open', () => {
+        resolve();
+      });
+      timer = setTimeout(() => {
+        reject(noPath());
+      }, SETUP_TIMEOUT_MS);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    const negotiated = async (): Promise<void> => {
+      await this.peer.setLocalDescription(await this.peer.createOffer());
+      const sdp = this.peer.localDescription?.sdp ?? '';
+      const { pipeline, join } = request;
+      const reply = await api.offer(
+        { sdp, type: 'offer', ...(pipeline === '' ? {} : { pipeline }), ...(join === undefined ? {} : { join }) },
+        AbortSignal.any([signal, this.#abort.signal]),
+      );
+      this.#pcId = reply.pc_id;
+      this.#sessionId = reply.session_id;
+      this.#trickle.open();
+      await this.peer.setRemoteDescription({ type: 'answer', sdp: reply.sdp });
+      await opened;
+    };
+    try {
+      await Promise.race([negotiated(), opened.then(() => new Promise<void>(() => undefined))]);
+      this.#state = 'open';
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      this.#failOpening = undefined;
+    }
+  }
+
+  #listen(channel: RTCDataChannel): void {
+    channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
+      if (typeof data === 'string' && this.#state !== 'closed') this.#handlers.onText(data);
+    });
+  }
+
+  readonly #onConnection = (): void => {
+    switch (this.peer.connectionState) {
+      case 'failed':
+        this.#lose(this.#state === 'opening' ? noPath() : lost());
+        break;
+      case 'closed':
+        this.#lose(lost());
+        break;
+      case 'disconnected':
+        if (this.#state === 'open') this.#handlers.onDoubt();
+        break;
+      case 'new':
+      case 'connecting':
+      case 'connected':
+        break;
+    }
+  };
+
+  #lose(error: ClientError): void {
+    if (this.#state === 'opening') this.#failOpening?.(error);
+    if (this.#state !== 'open') return;
+    this.close();
+    this.#handlers.onLost(error);
+  }
+}
+
+function noPath(): ClientError {
+  return new ClientError(
+    'connection_failed',
+    'The server answers, but no path for media was found.',
+    'A firewall may block UDP: let the server’s media ports through (media_ports in its configuration), and set advertised_address when it is behind NAT.',
+  );
+}
+
+function lost(): ClientError {
+  return new ClientError('connection_lost', 'The connection was lost.', 'It will be tried again by itself.');
+}
