@@ -1,0 +1,1 @@
+"""What the cross-component tests share: a real server, real speech, real browsers."""

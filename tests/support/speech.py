@@ -1,0 +1,41 @@
+"""Speech files as arrays and as WAV files that browsers take."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "speech"
+JFK = DATA / "jfk.flac"
+PHONE = DATA / "phone.wav"
+
+
+def load(path: Path, rate: int) -> NDArray[np.float32]:
+    """Decode `path` to mono float32 samples at `rate` Hz, shape ``(n,)``."""
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+    chunks: list[NDArray[np.float32]] = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            chunks.extend(part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
+        chunks.extend(part.to_ndarray().reshape(-1) for part in resampler.resample(None))
+    return np.concatenate(chunks).astype(np.float32)
+
+
+def silence(seconds: float, rate: int) -> NDArray[np.float32]:
+    """Digital silence, shape ``(n,)``."""
+    return np.zeros(round(seconds * rate), dtype=np.float32)
+
+
+def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> Path:
+    """Write mono 16-bit PCM: the format that Chromium's fake microphone reads."""
+    pcm = (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(pcm.tobytes())
+    return path
