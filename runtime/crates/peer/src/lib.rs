@@ -1,8 +1,13 @@
 //! One WebRTC connection as a machine without I/O: ICE, DTLS, SRTP, SCTP, DCEP and SDP.
 #![forbid(unsafe_code)]
 
+mod clock;
+mod error;
 pub mod ice;
+mod identity;
 pub mod sdp;
 mod transmit;
 
+pub use error::{CloseReason, PeerError, SendError};
+pub use identity::Identity;
 pub use transmit::Transmit;
