@@ -1,1 +1,32 @@
 //! Compiled graphs of nodes as a machine without I/O.
+//!
+//! A [`Plan`] is a resolved manifest checked and put in order. An [`Executor`] holds the instances
+//! of all sessions of one driver (a reactor, an offline run, a test) and does nothing by itself:
+//!
+//! 1. [`Executor::create`] an instance of a plan, [`Executor::open_stream`] for each track.
+//! 2. [`Executor::push`] frames: native nodes run inside the call, each stream with its own state.
+//! 3. Once a turn [`Executor::run_batches`] (Silero windows of all instances run together), then
+//!    drain [`Executor::poll_output`].
+//! 4. Drain [`Executor::poll_work`] to wherever Python runs and bring back what it made with
+//!    [`Executor::complete`].
+//!
+//! Time is an argument everywhere; the order of outputs depends on the order of calls alone.
+#![forbid(unsafe_code)]
+
+mod arena;
+mod executor;
+mod instance;
+mod mailbox;
+mod node;
+mod nodes;
+mod output;
+mod params;
+mod plan;
+mod walk;
+mod windows;
+
+pub use executor::{Executor, ExecutorConfig, ExecutorStats, MAX_STREAMS, MAX_VALUE_BYTES};
+pub use instance::{InstanceId, InstanceStats};
+pub use mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, MAX_IN_FLIGHT};
+pub use output::{NodeFailure, NodeValue, Output, OutputKind, PythonWork};
+pub use plan::{NodeInfo, Plan};

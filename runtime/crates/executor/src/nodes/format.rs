@@ -1,0 +1,72 @@
+//! `format`: averages channels to one, or copies one to several.
+
+use std::sync::Arc;
+
+use remotemedia_core::{AudioFormat, ResolvedNode};
+
+use super::{describe, pass_through, required_output};
+use crate::node::{Chunk, Context, NodeType, StreamNode};
+use crate::params::{ParamError, Params};
+use crate::windows::Windows;
+
+#[derive(Clone, Copy)]
+struct Format {
+    output: AudioFormat,
+}
+
+pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamError> {
+    Params::new(&node.params)?.finish()?;
+    let output = required_output(node)?;
+    if output.rate != node.input.rate {
+        return Err(ParamError::new(
+            "output",
+            format!("the rate stays {} Hz", node.input.rate.hz()),
+        ));
+    }
+    let (from, to) = (node.input.channels.get(), output.channels.get());
+    if from == to {
+        return Ok(pass_through::node_type());
+    }
+    if from != 1 && to != 1 {
+        return Err(ParamError::new(
+            "output",
+            format!("{} turns to one channel, or one channel to several", describe(node.input)),
+        ));
+    }
+    Ok(Arc::new(Format { output }))
+}
+
+impl NodeType for Format {
+    fn open(&self, _windows: &mut Windows) -> Box<dyn StreamNode> {
+        Box::new(*self)
+    }
+
+    fn passes(&self) -> bool {
+        false
+    }
+}
+
+impl StreamNode for Format {
+    fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+        let start = cx.signal.samples.len();
+        let channels = chunk.meta.format.channels.get();
+        if channels == 1 {
+            for _ in 0..self.output.channels.get() {
+                cx.signal.samples.extend_from_slice(chunk.samples);
+            }
+        } else {
+            cx.signal.samples.extend_from_slice(chunk.channel(0));
+            let sum = &mut cx.signal.samples[start..];
+            for channel in 1..channels {
+                for (sum, sample) in sum.iter_mut().zip(chunk.channel(channel)) {
+                    *sum += sample;
+                }
+            }
+            let scale = 1.0 / channels as f32;
+            sum.iter_mut().for_each(|sample| *sample *= scale);
+        }
+        let mut meta = *chunk.meta;
+        meta.format = self.output;
+        cx.signal.end_chunk(meta, start);
+    }
+}

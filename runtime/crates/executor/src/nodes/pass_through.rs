@@ -1,0 +1,37 @@
+//! `pass_through`: takes audio and hands it on.
+
+use std::sync::Arc;
+
+use remotemedia_core::ResolvedNode;
+
+use super::same_output;
+use crate::node::{Chunk, Context, NodeType, StreamNode};
+use crate::params::{ParamError, Params};
+use crate::windows::Windows;
+
+struct PassThrough;
+
+pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamError> {
+    Params::new(&node.params)?.finish()?;
+    same_output(node)?;
+    Ok(Arc::new(PassThrough))
+}
+
+/// The type of a node that does nothing but hand its audio on.
+pub(super) fn node_type() -> Arc<dyn NodeType> {
+    Arc::new(PassThrough)
+}
+
+impl NodeType for PassThrough {
+    fn open(&self, _windows: &mut Windows) -> Box<dyn StreamNode> {
+        Box::new(PassThrough)
+    }
+
+    fn passes(&self) -> bool {
+        true
+    }
+}
+
+impl StreamNode for PassThrough {
+    fn push(&mut self, _chunk: Chunk<'_>, _cx: &mut Context<'_>) {}
+}

@@ -1,0 +1,128 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use remotemedia_core::{AudioFormat, AudioFrame, ErrorCode, FrameMeta};
+
+use crate::InstanceId;
+
+/// What a node found, and about which piece of audio.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The session's instance.
+    pub instance: InstanceId,
+    /// The node's id.
+    pub node: Arc<str>,
+    /// `pts_us` is where the analysed window starts; `rtp_timestamp` and `arrival` are those of the
+    /// packet that completed it.
+    pub meta: FrameMeta,
+    /// What it is.
+    pub kind: OutputKind,
+}
+
+/// The kinds of output.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutputKind {
+    /// One window of voice activity.
+    Vad {
+        /// Whether the segmenter is inside speech after this window.
+        speech: bool,
+        /// Of the window, 0 to 1.
+        probability: f32,
+    },
+    /// Speech began; `pts_us` is its onset less the padding.
+    SpeechStarted {
+        /// Of the window that decided.
+        probability: f32,
+    },
+    /// Speech ended; `pts_us` is its end plus the padding.
+    SpeechStopped {
+        /// `pts_us` of the start.
+        started_at_us: u64,
+        /// From there to this message's `pts_us`.
+        duration_us: u64,
+    },
+    /// Loudness over an interval; `pts_us` is its start.
+    Level {
+        /// Root mean square relative to full scale, at least -120.
+        rms_dbfs: f32,
+        /// Largest sample relative to full scale, at least -120.
+        peak_dbfs: f32,
+    },
+    /// What a user's node returned: valid JSON.
+    Node(Arc<str>),
+    /// Something went wrong with a frame; the session goes on.
+    Error {
+        /// `NodeFailed` or `NodeOverrun`.
+        code: ErrorCode,
+        /// What happened and what follows from it.
+        message: String,
+        /// Of a Python node.
+        traceback: Option<String>,
+    },
+    /// Audio of a node that feeds no other; only where [`crate::ExecutorConfig::audio_outputs`]
+    /// asks for it.
+    Audio(AudioFrame),
+}
+
+/// A frame that waits for Python.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PythonWork {
+    /// Names this piece of work; give it back to [`crate::Executor::complete`]. Never used twice.
+    pub token: u64,
+    /// The session's instance.
+    pub instance: InstanceId,
+    /// The node's id.
+    pub node: Arc<str>,
+    /// What the Python side knows the node by.
+    pub entry: Arc<str>,
+    /// The audio.
+    pub frame: AudioFrame,
+}
+
+/// One value that a Python node returned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeValue {
+    /// JSON text, at most [`crate::MAX_VALUE_BYTES`].
+    Json(String),
+    /// Planar audio that goes to the nodes behind, in the node's output format.
+    Audio {
+        /// Must be the node's `output`.
+        format: AudioFormat,
+        /// Channel after channel.
+        samples: Arc<[f32]>,
+    },
+}
+
+/// Why a Python node gave no values for a frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFailure {
+    /// The exception in one line.
+    pub message: String,
+    /// Its traceback.
+    pub traceback: Option<String>,
+}
+
+/// The most outputs that wait for the driver: past this the oldest goes, counted. A driver that
+/// polls after each call never gets there.
+pub(crate) const MAX_OUTPUTS: usize = 1 << 16;
+
+/// Outputs on their way to the driver.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    queue: VecDeque<Output>,
+    pub(crate) dropped: u64,
+}
+
+impl Outputs {
+    pub(crate) fn push(&mut self, output: Output) {
+        if self.queue.len() >= MAX_OUTPUTS {
+            self.queue.pop_front();
+            self.dropped += 1;
+        }
+        self.queue.push_back(output);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+}
