@@ -1,0 +1,163 @@
+"""Checks of the arguments of nodes against the signatures of their constructors."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from remotemedia._suggest import did_you_mean, nearest
+from remotemedia.errors import INVALID_PARAMETER, ParameterError, Problem
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+_KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def signature(cls: type) -> inspect.Signature:
+    """Give the signature of a class's constructor, without ``self``."""
+    return _signature(cls)
+
+
+def _constructor(cls: type) -> Callable[..., None]:
+    constructor: Callable[..., None] = inspect.getattr_static(cls, "__init__")
+    return constructor
+
+
+@cache
+def _signature(cls: type) -> inspect.Signature:
+    full = inspect.signature(_constructor(cls))
+    return full.replace(parameters=list(full.parameters.values())[1:])
+
+
+def bind(cls: type, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+    """Bind arguments to the constructor of `cls` without calling it.
+
+    Raises:
+        ParameterError: an unknown keyword with the nearest right one, or one that is missing.
+    """
+    expected = signature(cls)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in expected.parameters.values())
+    known = [name for name, p in expected.parameters.items() if p.kind in _KEYWORDS]
+    unknown = [] if takes_any else [name for name in kwargs if name not in known]
+    if unknown:
+        raise ParameterError.of(
+            [
+                Problem(
+                    INVALID_PARAMETER,
+                    name,
+                    f'{cls.__name__} has no parameter "{name}".',
+                    did_you_mean(name, known),
+                )
+                for name in unknown
+            ]
+        )
+    try:
+        return dict(expected.bind(*args, **kwargs).arguments)
+    except TypeError as error:
+        missing = [
+            name
+            for name, p in expected.parameters.items()
+            if p.kind in _KEYWORDS and p.default is p.empty and name not in kwargs
+        ]
+        field = missing[0] if missing and not args else None
+        raise ParameterError(f"{cls.__name__}: {error}.", field=field) from None
+
+
+def model(cls: type) -> type[BaseModel]:
+    """Give a model of the constructor's parameters: their types, bounds and defaults."""
+    return _model(cls)
+
+
+@cache
+def _model(cls: type) -> type[BaseModel]:
+    from pydantic import ConfigDict, Field, create_model
+
+    hints = typing.get_type_hints(_constructor(cls), include_extras=True)
+    docs = descriptions(cls)
+    fields: dict[str, object] = {
+        name: (
+            hints[name],
+            Field(
+                default=... if parameter.default is parameter.empty else parameter.default,
+                description=docs.get(name),
+            ),
+        )
+        for name, parameter in signature(cls).parameters.items()
+        if parameter.kind in _KEYWORDS
+    }
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    made: type[BaseModel] = create_model(  # type: ignore[call-overload]
+        cls.__name__, __config__=config, __doc__=summary(cls), **fields
+    )
+    return made
+
+
+def check_values(cls: type, arguments: Mapping[str, object]) -> None:
+    """Check types and bounds of bound arguments.
+
+    Raises:
+        ParameterError: with the name of each parameter that is wrong.
+    """
+    from pydantic import ValidationError
+
+    try:
+        model(cls).model_validate(dict(arguments))
+    except ValidationError as error:
+        raise ParameterError.of([_problem(cls, each) for each in error.errors()]) from None
+
+
+def _problem(cls: type, error: ErrorDetails) -> Problem:
+    name = str(error["loc"][0]) if error["loc"] else "$"
+    field = name + "".join(f"[{part}]" for part in error["loc"][1:] if isinstance(part, int))
+    hint = None
+    if error["type"] == "literal_error":
+        values = literals(cls, name)
+        guess = nearest(str(error["input"]), values)
+        hint = f'Did you mean "{guess}"?' if guess else None
+    return Problem(
+        INVALID_PARAMETER, field, f"{error['msg']}, not {shorten(error['input'])}.", hint
+    )
+
+
+def literals(cls: type, name: str) -> tuple[str, ...]:
+    """Give the texts that a parameter may have, where they are listed in its type."""
+    hint = typing.get_type_hints(_constructor(cls)).get(name)
+    return tuple(str(value) for value in typing.get_args(hint))
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """Give a value for an error text, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def summary(cls: type) -> str:
+    """Give the first paragraph of a class's documentation on one line."""
+    return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+
+
+def descriptions(cls: type) -> Mapping[str, str]:
+    """Give the text on each argument from the ``Args:`` part of a class's documentation."""
+    return _descriptions(cls)
+
+
+@cache
+def _descriptions(cls: type) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    name = ""
+    lines = (inspect.getdoc(cls) or "").split("\n")
+    start = lines.index("Args:") + 1 if "Args:" in lines else len(lines)
+    for line in lines[start:]:
+        if line and not line.startswith(" "):
+            break
+        text = line.strip()
+        if line.startswith("    ") and not line.startswith("     ") and ":" in text:
+            name, _, text = text.partition(":")
+        if name and text:
+            found[name] = f"{found.get(name, '')} {text.strip()}".strip()
+    return found

@@ -1,0 +1,299 @@
+"""Nodes of one's own: the base class and the decorator."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import (
+    TYPE_CHECKING,
+    ClassVar,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    cast,
+    overload,
+)
+
+from remotemedia import _parameters
+from remotemedia.errors import NotInThisVersion, ParameterError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+RuntimeHint = Literal["auto", "rust", "python"]
+"""Where a node should run: the planner's choice, natively, or in Python."""
+Isolation = Literal["thread", "process"]
+"""Where a Python node runs; ``process`` is for a later version."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Node:
+    """The base of every node.
+
+    A node object in a pipeline is a recipe: each stream of each session works with an instance of
+    its own, made with the same arguments, so state is never shared. Give a subclass a method
+    ``process`` that takes the payload, and the `NodeSession` if it wants to know more::
+
+        class Peak(Node):
+            def process(self, audio):
+                return {"peak": float(abs(audio).max())}
+
+    ``process`` may be ``def``, ``async def``, a generator or an async generator. It gets a
+    read-only array, ``(n,)`` or ``(channels, n)``; annotated with `AudioFrame` it gets the frame,
+    with a tuple the array and its rate. It returns a dict or another JSON value (a ``node``
+    result), an array (audio for what follows), a list of these, or None.
+
+    Attributes:
+        input_rate: the rate in hertz that ``process`` wants; None takes what comes.
+        input_channels: the same for channels.
+        output_rate: the rate of the audio that ``process`` returns; None is the input's.
+        output_channels: the same for channels.
+    """
+
+    input_rate: int | None = None
+    input_channels: int | None = None
+    output_rate: int | None = None
+    output_channels: int | None = None
+    runtime_hint: RuntimeHint = "auto"
+    isolation: Isolation = "thread"
+
+    _made_with: tuple[tuple[object, ...], Mapping[str, object]]
+    _bound: Mapping[str, object]
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """Check the keywords and remember the arguments, from which instances are made."""
+        self = super().__new__(cls)
+        self._bound = _parameters.bind(cls, args, kwargs)
+        self._made_with = (args, kwargs)
+        return self
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        runtime_hint: RuntimeHint = "auto",
+        isolation: Isolation = "thread",
+    ) -> None:
+        """Take what every node takes.
+
+        Args:
+            name: kept for the node's own use.
+            runtime_hint: where the node should run.
+            isolation: where a Python node runs.
+        """
+        self.name = name
+        self.runtime_hint = runtime_hint
+        self.isolation = isolation
+
+    def initialize(self) -> Awaitable[None] | None:
+        """Prepare, before the first frame. May be ``async def``."""
+        return None
+
+    def flush(self) -> object:
+        """End of input: write out what is held back. May be ``async def``."""
+        return None
+
+    def cleanup(self) -> Awaitable[None] | None:
+        """Free what `initialize` took, when the session has ended. May be ``async def``."""
+        return None
+
+    @property
+    def kind(self) -> str:
+        """The name from which ids are made: ``vad`` for `VADNode`."""
+        return kind_of(type(self).__name__)
+
+    @property
+    def arguments(self) -> Mapping[str, object]:
+        """The arguments that the constructor was given, by name."""
+        return self._bound
+
+    def fresh(self) -> Node:
+        """Make another instance with the same arguments."""
+        args, kwargs = self._made_with
+        return cast("Callable[..., Node]", type(self))(*args, **kwargs)
+
+
+class FunctionNode(Node, Generic[P, R]):
+    """A node from a function, as `node` makes it. Calling it calls the function."""
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        input_rate: int | None = None,
+        input_channels: int | None = None,
+        output_rate: int | None = None,
+        output_channels: int | None = None,
+        isolation: Isolation = "thread",
+    ) -> None:
+        """Wrap `function`; see `node` for the other arguments."""
+        super().__init__(function.__name__, isolation=isolation)
+        functools.update_wrapper(self, function, updated=())
+        self.function = function
+        self.input_rate = input_rate
+        self.input_channels = input_channels
+        self.output_rate = output_rate
+        self.output_channels = output_channels
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        return self.function(*args, **kwargs)
+
+    @property
+    def kind(self) -> str:
+        """The function's name."""
+        return identifier(self.function.__name__)
+
+    def fresh(self) -> Node:
+        """Give itself: a function has no state; `NodeSession.state` is for that."""
+        return self
+
+
+@overload
+def node(function: Callable[P, R], /) -> FunctionNode[P, R]: ...
+
+
+@overload
+def node(
+    *,
+    input_rate: int | None = None,
+    input_channels: int | None = None,
+    output_rate: int | None = None,
+    output_channels: int | None = None,
+    isolation: Isolation = "thread",
+) -> Callable[[Callable[P, R]], FunctionNode[P, R]]: ...
+
+
+def node(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    input_rate: int | None = None,
+    input_channels: int | None = None,
+    output_rate: int | None = None,
+    output_channels: int | None = None,
+    isolation: Isolation = "thread",
+) -> FunctionNode[P, R] | Callable[[Callable[P, R]], FunctionNode[P, R]]:
+    """Make a node of a function that takes ``(audio)`` or ``(audio, session)``.
+
+    ::
+
+        @node
+        async def shout(audio, session):
+            return {"loud": float(abs(audio).max()) > 0.5}
+
+    ``async def`` functions run on an event loop of their own, others on threads, so that they may
+    block. What they are given and may return is said at `Node`.
+
+    Args:
+        function: the function, when the decorator is used without arguments.
+        input_rate: rate in hertz that it wants; None takes what comes.
+        input_channels: the same for channels.
+        output_rate: rate of the audio that it returns; None is the input's.
+        output_channels: the same for channels.
+        isolation: where it runs; ``process`` is for a later version.
+    """
+
+    def wrap(function: Callable[P, R]) -> FunctionNode[P, R]:
+        if not callable(function) or not hasattr(function, "__name__"):
+            raise ParameterError(f"@node takes a function, not {_parameters.shorten(function)}.")
+        return FunctionNode(
+            function,
+            input_rate=input_rate,
+            input_channels=input_channels,
+            output_rate=output_rate,
+            output_channels=output_channels,
+            isolation=isolation,
+        )
+
+    return wrap if function is None else wrap(function)
+
+
+class BuiltinNode(Node):
+    """The base of the node types of this package: their arguments are checked at once."""
+
+    node_type: ClassVar[str]
+    """The name in a manifest."""
+    live_parameters: ClassVar[frozenset[str]] = frozenset()
+    """What a client may change while a session runs."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """Check the arguments' names, types and bounds."""
+        self = super().__new__(cls, *args, **kwargs)
+        _parameters.check_values(cls, self._bound)
+        return self
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.node_type = cls.__name__
+
+
+def process_of(node: Node) -> Callable[..., object]:
+    """Give what a Python node is called with: its ``process``, or the function itself.
+
+    Raises:
+        ParameterError: the node has none, or it cannot be called with a frame.
+    """
+    process: Callable[..., object] | None
+    if isinstance(node, FunctionNode):
+        name, process = node.function.__name__, node.function
+    else:
+        name, process = type(node).__name__, getattr(node, "process", None)
+    if not callable(process):
+        raise ParameterError(
+            f"{name} has no method process.", hint="Add `def process(self, audio)`."
+        )
+    if not 1 <= positional(process) <= 2 or required(process) > 2:  # noqa: PLR2004 - see below
+        raise ParameterError(
+            f"{name} must take (audio) or (audio, session), not {inspect.signature(process)}."
+        )
+    return process
+
+
+def positional(process: Callable[..., object]) -> int:
+    """Count the positional arguments that a callable takes, at most two."""
+    count = 0
+    for parameter in inspect.signature(process).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return max(count, 1)
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            # A default makes it the function's own: `def process(audio, gain=2.0)`.
+            count += count == 0 or parameter.default is parameter.empty
+    return count
+
+
+def required(process: Callable[..., object]) -> int:
+    """Count the arguments without a default."""
+    return sum(
+        p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        for p in inspect.signature(process).parameters.values()
+    )
+
+
+def check_placement(node: Node, field: str) -> None:
+    """Refuse what only a later version can do.
+
+    Raises:
+        NotInThisVersion: for ``isolation="process"``.
+    """
+    if node.isolation == "process":
+        raise NotInThisVersion(
+            'isolation="process" is not in this version.', field=f"{field}.isolation"
+        )
+
+
+def kind_of(type_name: str) -> str:
+    """Give the kind from the name of a type: ``audio-resample`` for ``AudioResampleNode``."""
+    stem = type_name.removesuffix("Node") or type_name
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", stem)
+    return identifier(words.lower())
+
+
+def identifier(text: str) -> str:
+    """Give `text` with everything replaced that an id may not have."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:48] or "node"

@@ -1,0 +1,196 @@
+"""Reading and writing manifests, with errors that give the path of the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import get_args
+
+import yaml
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
+
+from remotemedia._parameters import shorten
+from remotemedia._suggest import did_you_mean, nearest
+from remotemedia.errors import INVALID_MANIFEST, ManifestError, Problem
+from remotemedia.manifest.models import Manifest
+
+MAX_BYTES = 1 << 20
+"""The longest manifest; a longer one is refused."""
+MAX_PROBLEMS = 20
+"""How many problems are reported at once."""
+
+
+def load(data: Mapping[str, object]) -> Manifest:
+    """Check plain data and give the manifest.
+
+    Raises:
+        ManifestError: with the path of each field that is wrong.
+    """
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[:MAX_PROBLEMS]
+        raise ManifestError.of([_problem(each) for each in found]) from None
+    except RecursionError:
+        raise ManifestError("is nested too deeply.", field="$") from None
+
+
+def load_json(text: str) -> Manifest:
+    """Read JSON. Keys that occur twice are refused.
+
+    Raises:
+        ManifestError: it is not JSON, or not a manifest.
+    """
+    _check_size(text)
+    try:
+        data = json.loads(text, object_pairs_hook=_no_duplicates)
+    except ValueError as error:
+        raise ManifestError(f"is not JSON: {error}.", field="$") from None
+    except RecursionError:
+        raise ManifestError("is nested too deeply.", field="$") from None
+    return load(_mapping(data))
+
+
+def load_yaml(text: str) -> Manifest:
+    """Read YAML (or JSON, which is YAML). Aliases and keys that occur twice are refused.
+
+    Raises:
+        ManifestError: it is not YAML, or not a manifest.
+    """
+    _check_size(text)
+    try:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ManifestError(f"is not YAML: {error.problem}{where}.", field="$") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ManifestError(f"is not YAML: {error}.", field="$") from None
+    except RecursionError:
+        raise ManifestError("is nested too deeply.", field="$") from None
+    return load(_mapping(data))
+
+
+def load_file(path: Path) -> Manifest:
+    """Read a ``.json`` or ``.yaml`` file.
+
+    Raises:
+        ManifestError: it cannot be read, or is no manifest.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ManifestError(f"{path}: {reason}.", field="$") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not text in UTF-8.", field="$") from error
+    return load_json(text) if path.suffix == ".json" else load_yaml(text)
+
+
+def dump_yaml(manifest: Manifest) -> str:
+    """Write YAML that `load_yaml` reads."""
+    return yaml.safe_dump(manifest.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe, without aliases (which make small files huge) and without doubled keys."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                problem="aliases are not allowed",
+                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
+        composed: yaml.Node | None = super().compose_node(parent, index)
+        return composed
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, object]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f'"{key.value}" occurs twice', problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+# Dates stay the text that they are: `created_at` must come back as it was written.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _no_duplicates(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f'"{twice}" occurs twice')
+    return data
+
+
+def _check_size(text: str) -> None:
+    if len(text) > MAX_BYTES:
+        raise ManifestError(f"is longer than {MAX_BYTES} bytes.", field="$")
+
+
+def _mapping(data: object) -> Mapping[str, object]:
+    if not isinstance(data, Mapping):
+        raise ManifestError(
+            f"must be an object with version, metadata and nodes, not {shorten(data)}.", field="$"
+        )
+    return data
+
+
+def _problem(error: ErrorDetails) -> Problem:
+    location = error["loc"]
+    hint = None
+    message = f"{error['msg']}, not {shorten(error['input'])}."
+    if error["type"] == "extra_forbidden":
+        message = f'there is no field "{location[-1]}" here.'
+        hint = did_you_mean(str(location[-1]), _fields_at(location[:-1]))
+    elif error["type"] == "missing":
+        message = "is missing."
+    elif error["type"] == "literal_error":
+        expected = str(error.get("ctx", {}).get("expected", ""))
+        guess = nearest(str(error["input"]), expected.replace("'", "").split(" or "))
+        hint = f'Did you mean "{guess}"?' if guess else None
+    elif error["type"] == "string_pattern_mismatch":
+        message = f"has characters that are not allowed here: {shorten(error['input'])}."
+        hint = "Ids have letters, digits, - and _; names have no / or $."
+    return Problem(INVALID_MANIFEST, field_path(location), message, hint)
+
+
+def field_path(location: tuple[int | str, ...]) -> str:
+    """Give ``nodes[2].params.x`` for ``("nodes", 2, "params", "x")``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "$"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] | None = Manifest
+    for part in location:
+        if isinstance(part, str) and model is not None:
+            model = _model_of(model, part)
+    if model is None:
+        return []
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _model_of(model: type[BaseModel], field: str) -> type[BaseModel] | None:
+    info = model.model_fields.get(field)
+    pending: list[object] = [info.annotation] if info else []
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return annotation
+        pending.extend(get_args(annotation))
+    return None

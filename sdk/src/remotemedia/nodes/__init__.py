@@ -1,0 +1,1 @@
+"""The node types of this package, by what they work on."""

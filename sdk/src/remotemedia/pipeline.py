@@ -1,0 +1,364 @@
+"""Pipelines: what users put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, overload
+
+from remotemedia._parameters import shorten
+from remotemedia._suggest import did_you_mean
+from remotemedia.base import BuiltinNode, FunctionNode, Node, process_of
+from remotemedia.errors import ManifestError, NotInThisVersion, ParameterError
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+    from typing_extensions import Self
+
+    from remotemedia.manifest import Manifest, NodeSpec
+    from remotemedia.planning import Graph, Plan
+
+_BESIDE = frozenset({"runtime_hint", "isolation"})
+"""Arguments that stand beside ``params`` in a manifest."""
+
+
+@dataclass
+class _Entry:
+    id: str
+    node: Node
+    spec: NodeSpec | None = None
+
+
+class Pipeline:
+    """Nodes and how audio goes through them.
+
+    ::
+
+        Pipeline("mic", AudioResampleNode(output_rate=16000), VADNode())
+
+    Nodes form a chain in the order in which they are added. With the first `connect` that ends:
+    from then on the connections are exactly those made by `connect`, and a node that nothing feeds
+    takes the incoming audio.
+    """
+
+    def __init__(
+        self,
+        *parts: str | Node | Iterable[Node],
+        name: str | None = None,
+        enable_metrics: bool = False,
+    ) -> None:
+        """Make a pipeline of a name and nodes, both optional.
+
+        Args:
+            parts: the name first, if it is not given as `name`; then nodes or lists of nodes.
+            name: the name under which it is served; ``pipeline`` if there is none.
+            enable_metrics: measure while it runs.
+
+        Raises:
+            ParameterError: a part is neither, or there are two names.
+        """
+        self.enable_metrics = enable_metrics
+        self._metadata: dict[str, JsonValue] = {}
+        self._entries: list[_Entry] = []
+        self._links: list[tuple[str, str]] | None = None
+        self._base: Path | None = None
+        if parts and isinstance(parts[0], str):
+            if name is not None:
+                raise ParameterError("the pipeline has two names.", field="name")
+            name, parts = parts[0], parts[1:]
+        self.name = "pipeline" if name is None else name
+        for part in parts:
+            if isinstance(part, Iterable) and not isinstance(part, str | Node):
+                for each in part:
+                    self.add(each)
+            else:
+                self.add(_node(part))
+
+    def add(self, node: Node) -> Self:
+        """Add a node; its id is its kind and a number, such as ``vad-1``. Gives the pipeline."""
+        return self._append(self._free_id(_node(node).kind), node)
+
+    @overload
+    def add_node(self, node: Node, /) -> Self: ...
+
+    @overload
+    def add_node(self, node_id: str, node: Node, /) -> Self: ...
+
+    def add_node(self, first: str | Node, second: Node | None = None, /) -> Self:
+        """Add a node, with an id if one is given. Gives the pipeline.
+
+        Raises:
+            ParameterError: what is given is no node, or the id is taken.
+        """
+        if second is None:
+            return self.add(_node(first))
+        if not isinstance(first, str):
+            raise ParameterError(
+                f"the id must be text, not {shorten(first)}.", hint='Write add_node("id", node).'
+            )
+        if any(entry.id == first for entry in self._entries):
+            raise ParameterError(f'"{first}" is used twice.', field="id")
+        return self._append(first, second)
+
+    def connect(self, source: str, target: str) -> Self:
+        """Let one node feed another, by id; a port follows a dot. Gives the pipeline.
+
+        Raises:
+            ParameterError: there is no such node; the text has the nearest.
+        """
+        ids = [entry.id for entry in self._entries]
+        for end in (source, target):
+            if end.partition(".")[0] not in ids:
+                raise ParameterError(
+                    f'there is no node "{end.partition(".")[0]}".', hint=did_you_mean(end, ids)
+                )
+        self._links = [*(self._links or []), (source, target)]
+        return self
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by id, in the order in which they were added."""
+        return {entry.id: entry.node for entry in self._entries}
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, object], *, enable_metrics: bool = False, base: Path | None = None
+    ) -> Self:
+        """Make a pipeline of a manifest as plain data.
+
+        Args:
+            data: the manifest.
+            enable_metrics: measure while it runs.
+            base: the folder that files of nodes are seen from; None is the working directory.
+
+        Raises:
+            ManifestError: with the path of each field that is wrong.
+        """
+        from remotemedia.manifest import load
+
+        return cls._of(load(data), enable_metrics, base)
+
+    @classmethod
+    def from_yaml(cls, source: str | Path, *, enable_metrics: bool = False) -> Self:
+        """Make a pipeline of YAML: the text itself, or the path of a file. See `from_dict`."""
+        from remotemedia.manifest import load_yaml
+
+        if _is_path(source):
+            return cls.from_file(source, enable_metrics=enable_metrics)
+        return cls._of(load_yaml(str(source)), enable_metrics, None)
+
+    @classmethod
+    def from_json(cls, source: str | Path, *, enable_metrics: bool = False) -> Self:
+        """Make a pipeline of JSON: the text itself, or the path of a file. See `from_dict`."""
+        from remotemedia.manifest import load_json
+
+        if _is_path(source):
+            return cls.from_file(source, enable_metrics=enable_metrics)
+        return cls._of(load_json(str(source)), enable_metrics, None)
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, enable_metrics: bool = False) -> Self:
+        """Make a pipeline of a ``.yaml`` or ``.json`` file. See `from_dict`."""
+        from remotemedia.manifest import load_file
+
+        return cls._of(load_file(Path(path)), enable_metrics, Path(path).resolve().parent)
+
+    @classmethod
+    def _of(cls, manifest: Manifest, enable_metrics: bool, base: Path | None) -> Self:
+        from remotemedia.planning import Graph
+
+        graph = Graph.of(manifest, base)
+        made = cls(name=graph.name, enable_metrics=enable_metrics)
+        made._base = base
+        made._metadata = manifest.metadata.model_dump(mode="json", exclude_unset=True)
+        made._entries = [
+            _Entry(planned.id, planned.node, spec)
+            for planned, spec in zip(graph.nodes, manifest.nodes, strict=True)
+        ]
+        if manifest.connections is not None:
+            made._links = [(each.source, each.target) for each in manifest.connections]
+        return made
+
+    def manifest(self) -> Manifest:
+        """Give the manifest.
+
+        Raises:
+            ManifestError: a field is wrong, or a node cannot be named in a manifest.
+        """
+        from remotemedia.manifest import load
+
+        data: dict[str, object] = {
+            "version": "v1",
+            "metadata": {**self._metadata, "name": self.name},
+            "nodes": [_spec(entry, f"nodes[{i}]") for i, entry in enumerate(self._entries)],
+        }
+        if self._links is not None:
+            data["connections"] = [{"from": a, "to": b} for a, b in self._links]
+        return load(data)
+
+    def serialize(self) -> dict[str, JsonValue]:
+        """Give the manifest as plain data. See `manifest` for errors."""
+        return self.manifest().to_dict()
+
+    def to_yaml(self) -> str:
+        """Give the manifest as YAML. See `manifest` for errors."""
+        from remotemedia.manifest import dump_yaml
+
+        return dump_yaml(self.manifest())
+
+    def plan(self) -> Plan:
+        """Decide everything that is open: what runs, and the Python nodes that belong to it.
+
+        Raises:
+            ManifestError: with the path of each field that is wrong.
+            NotInThisVersion: for what belongs to a later version.
+        """
+        from remotemedia.planning import plan_graph
+
+        return plan_graph(self._graph())
+
+    def resolve(self) -> dict[str, JsonValue]:
+        """Give what runs, as plain data: the resolved manifest. See `plan` for errors."""
+        return self.plan().resolved.to_dict()
+
+    async def serve(self, *, host: str = "127.0.0.1", port: int = 8080, tls: bool = False) -> None:
+        """Serve this pipeline with signaling and the demo page, until cancelled.
+
+        Args:
+            host: the address to listen at; ``0.0.0.0`` lets other machines in.
+            port: the port to listen at; 0 takes a free one.
+            tls: make a certificate and speak HTTPS, without which browsers on other machines give
+                no microphone.
+
+        Raises:
+            RuntimeMissing: the native runtime is absent.
+            ManifestError: the pipeline cannot run.
+        """
+        from remotemedia.server import serve
+
+        await serve([self], host=host, port=port, tls=tls)
+
+    def run(self, data: object, /) -> NoReturn:
+        """Run over given audio. Not in this version."""
+        raise NotInThisVersion("Pipeline.run is not in this version.", hint="Use serve and call.")
+
+    def stream(self, source: object, /) -> NoReturn:
+        """Run over a source, giving events as they come. Not in this version."""
+        raise NotInThisVersion(
+            "Pipeline.stream is not in this version.", hint="Use serve and call."
+        )
+
+    def get_metrics(self) -> NoReturn:
+        """Give what was measured. Not in this version."""
+        raise NotInThisVersion("Pipeline.get_metrics is not in this version.")
+
+    def export(self, path: str | Path) -> NoReturn:
+        """Write a manifest or a package. Not in this version."""
+        raise NotInThisVersion(
+            "Pipeline.export is not in this version.", hint="Use to_yaml or serialize."
+        )
+
+    def push(self, reference: str) -> NoReturn:
+        """Push a package to a registry. Not in this version."""
+        raise NotInThisVersion("Pipeline.push is not in this version.")
+
+    def __repr__(self) -> str:
+        ids = ", ".join(entry.id for entry in self._entries)
+        return f"Pipeline({self.name!r}: {ids})"
+
+    def _append(self, node_id: str, node: Node) -> Self:
+        _node(node)
+        if not isinstance(node, BuiltinNode):
+            process_of(node)
+        self._entries.append(_Entry(node_id, node))
+        return self
+
+    def _free_id(self, kind: str) -> str:
+        taken = {entry.id for entry in self._entries}
+        number = 1
+        while f"{kind}-{number}" in taken:
+            number += 1
+        return f"{kind}-{number}"
+
+    def _graph(self) -> Graph:
+        from remotemedia.manifest import Metadata, load
+        from remotemedia.planning import Graph, Link, PlannedNode
+        from remotemedia.planning.graph import chain
+
+        # Ids and name obey the manifest's rules, though the nodes may be impossible to name there.
+        stand_in = [{"id": entry.id, "node_type": "PassThroughNode"} for entry in self._entries]
+        metadata = Metadata.model_fields.keys() & {"name"}
+        load({"metadata": dict.fromkeys(metadata, self.name), "nodes": stand_in})
+        nodes = tuple(
+            PlannedNode(entry.id, entry.node, f"nodes[{index}]", self._base)
+            for index, entry in enumerate(self._entries)
+        )
+        if self._links is None:
+            links = chain([node.id for node in nodes])
+        else:
+            links = tuple(
+                Link.parse(source, target, f"connections[{index}]")
+                for index, (source, target) in enumerate(self._links)
+            )
+        return Graph(self.name, nodes, links)
+
+
+def _node(part: object) -> Node:
+    if isinstance(part, Node):
+        return part
+    hint = None
+    if isinstance(part, type) and issubclass(part, Node):
+        hint = f"Make one of it: {part.__name__}()."
+    elif callable(part):
+        hint = "Decorate the function with @node."
+    raise ParameterError(f"{shorten(part)} is not a node.", hint=hint)
+
+
+def _is_path(source: str | Path) -> bool:
+    if isinstance(source, Path):
+        return True
+    return "\n" not in source and not source.lstrip().startswith(("{", "["))
+
+
+def _spec(entry: _Entry, field: str) -> dict[str, object]:
+    if entry.spec is not None:
+        return entry.spec.model_dump(mode="json", exclude_unset=True)
+    node = entry.node
+    spec: dict[str, object] = {"id": entry.id}
+    if isinstance(node, BuiltinNode):
+        spec["node_type"] = node.node_type
+        spec["params"] = {k: v for k, v in node.arguments.items() if k not in _BESIDE}
+    else:
+        spec["node_type"] = "PythonNode"
+        spec["params"] = _python_params(node, field)
+    spec["runtime_hint"] = node.runtime_hint
+    if node.isolation != "thread":
+        spec["isolation"] = node.isolation
+    return {name: value for name, value in spec.items() if value not in ({}, "auto")}
+
+
+def _python_params(node: Node, field: str) -> dict[str, object]:
+    named = node.function if isinstance(node, FunctionNode) else type(node)
+    if "<locals>" in named.__qualname__:
+        raise ManifestError(
+            f"{named.__qualname__} is defined inside a function and cannot be imported.",
+            field=field,
+            hint="Define it at the top of a module.",
+        )
+    params: dict[str, object] = {"entry": _importable(named.__module__, named.__qualname__)}
+    for name in ("input_rate", "input_channels", "output_rate", "output_channels"):
+        value = getattr(node, name)
+        if value is not None:
+            params[name] = value
+    if not isinstance(node, FunctionNode) and node.arguments:
+        params["params"] = dict(node.arguments)
+    return params
+
+
+def _importable(module: str, name: str) -> str:
+    if module == "__main__":
+        import __main__
+
+        module = getattr(__main__, "__file__", None) or module
+    return f"{module}:{name}"
