@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod dtls;
 mod error;
 pub mod ice;
 mod identity;
