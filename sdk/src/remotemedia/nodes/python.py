@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, cast
 
-from annotated_types import Len
+from annotated_types import Ge, Le, Len
 
 from remotemedia._suggest import did_you_mean
 from remotemedia.base import BuiltinNode, FunctionNode, Isolation, Node, RuntimeHint, node
@@ -46,8 +46,8 @@ class PythonNode(BuiltinNode):
         input_channels: Channels | None = None,
         output_rate: Rate | None = None,
         output_channels: Channels | None = None,
-        mailbox_frames: int = 50,
-        mailbox_ms: int = 1000,
+        mailbox_frames: Annotated[int, Ge(1), Le(10_000)] = 50,
+        mailbox_ms: Annotated[int, Ge(20), Le(60_000)] = 1000,
         isolation: Isolation = "thread",
         runtime_hint: RuntimeHint = "auto",
     ) -> None:

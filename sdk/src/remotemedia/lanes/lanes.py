@@ -1,0 +1,390 @@
+"""From the native runtime to nodes and back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from remotemedia.base import FunctionNode, Node
+from remotemedia.errors import NodeError
+from remotemedia.frames import NodeSession
+from remotemedia.lanes.calling import Call, Calling
+from remotemedia.lanes.mailbox import Key, Mailbox, Recipe
+from remotemedia.lanes.pool import ThreadPool
+
+if TYPE_CHECKING:
+    from remotemedia._native import FailureType, LaneDone, LaneEngine, LaneItem
+    from remotemedia.planning import Plan
+
+T = TypeVar("T")
+
+POLL_ITEMS = 256
+"""Frames taken at once; the rest waits for the loop's next turn."""
+BURST_FRAMES = 16
+"""Frames that a thread works on before others get their turn."""
+MAX_INSTANCES = 256
+"""Instances of one session; the one that was unused for longest makes room for another."""
+MAX_ENDED = 4_096
+"""Sessions of which it is remembered that they have ended, so that late frames make nothing new."""
+END_GRACE_SECONDS = 1.0
+"""How long an ``async def`` may go on when its session has ended; then it is cancelled."""
+MAX_TRACEBACK = 16 * 1024
+"""The longest traceback that is sent, in characters; the middle of a longer one is left out."""
+
+_log = logging.getLogger("remotemedia.lanes")
+_HERE = str(Path(__file__).parent)
+
+
+class Lanes:
+    """Runs Python nodes: ``async def`` on an event loop of its own, ``def`` on threads.
+
+    Frames of one node and stream are worked on in their order, one at a time; one stream never
+    waits for another, unless an ``async def`` blocks the loop. Each stream has its own instance of
+    each node.
+
+    Call `start`, then `end_session` for every session that has ended, and `stop` at the end.
+    """
+
+    def __init__(self, engine: LaneEngine, failure: FailureType) -> None:
+        """Make lanes for `engine`; `failure` is the native module's ``LaneFailure``."""
+        self._engine = engine
+        self._failure = failure
+        self._recipes: dict[tuple[str, str], Recipe] = {}
+        self._sessions: dict[str, OrderedDict[Key, Mailbox]] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._outbox: list[LaneDone] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._pool = ThreadPool()
+        self._thread: threading.Thread | None = None
+        self._fd = -1
+        self._counts = dict.fromkeys(("frames", "failures", "late", "evicted"), 0)
+
+    def add(self, plan: Plan) -> None:
+        """Learn the Python nodes of a pipeline, before its first session."""
+        outputs = {node.id: node.output for node in plan.resolved.nodes}
+        for node_id, entry in plan.python.items():
+            calling = Calling.of(entry.node)
+            self._recipes[plan.name, node_id] = Recipe(entry.node, calling, outputs[node_id])
+
+    def start(self) -> None:
+        """Start the loop's thread and listen."""
+        self._fd = self._engine.lane_fd()
+        self._loop.add_reader(self._fd, self._readable)
+        self._thread = threading.Thread(target=self._run, name="remotemedia-lanes", daemon=True)
+        self._thread.start()
+
+    def end_session(self, session: str) -> None:
+        """Clean up the instances of a session. May be called from any thread."""
+        self._call_soon(lambda: self._end_session(session))
+
+    async def ping(self) -> None:
+        """Return once the loop has had a turn: it is not blocked."""
+        turned: Future[None] = Future()
+        self._call_soon(lambda: turned.set_result(None))
+        await asyncio.wrap_future(turned)
+
+    def counters(self) -> dict[str, float]:
+        """Give figures for metrics; those that end in ``_total`` only grow."""
+        return {
+            **{f"lane_{name}_total": float(count) for name, count in self._counts.items()},
+            "lane_instances": float(sum(map(len, list(self._sessions.values())))),
+            "lane_threads": float(self._pool.threads),
+        }
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """End every session, wait for the clean-up, and stop.
+
+        Args:
+            timeout: how long to wait, in seconds.
+
+        Returns:
+            False when a node is still busy: its thread is left behind and ends with the process.
+        """
+        if self._thread is None:
+            self._loop.close()
+            return True
+        done: Future[None] = Future()
+        self._call_soon(lambda: self._stop(done))
+        finished = bool(wait([done], timeout).done)
+        if not finished:
+            _log.warning("nodes are still busy: %s", ", ".join(self._busy()))
+        self._call_soon(self._loop.stop)
+        self._thread.join(timeout)
+        self._pool.close()
+        self._thread = None
+        return finished
+
+    # On the loop's thread.
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.remove_reader(self._fd)
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    def _readable(self) -> None:
+        # The descriptor is emptied first: what comes after makes it readable again.
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._fd, 8)
+        self._poll()
+
+    def _poll(self) -> None:
+        items = self._engine.poll_lane(POLL_ITEMS)
+        for item in items:
+            self._dispatch(item)
+        if len(items) == POLL_ITEMS:
+            self._loop.call_soon(self._poll)
+
+    def _dispatch(self, item: LaneItem) -> None:
+        self._counts["frames"] += 1
+        recipe = self._recipes.get((item.pipeline, item.node))
+        if item.session in self._ended:
+            self._counts["late"] += 1
+            self._complete([(item.token, [])])
+            return
+        if recipe is None:
+            message = f"{item.pipeline} has no Python node {item.node}."
+            self._complete([(item.token, self._failure(message))])
+            return
+        mailboxes = self._sessions.setdefault(item.session, OrderedDict())
+        key = (item.session, item.participant, item.stream, item.node)
+        mailbox = mailboxes.get(key)
+        if mailbox is None:
+            self._make_room(mailboxes)
+            session = NodeSession(
+                item.session, item.participant, item.stream, item.pipeline, item.node
+            )
+            mailbox = mailboxes[key] = Mailbox(key, recipe, session)
+        mailboxes.move_to_end(key)
+        if mailbox.put(item):
+            self._start(mailbox)
+
+    def _make_room(self, mailboxes: OrderedDict[Key, Mailbox]) -> None:
+        if len(mailboxes) < MAX_INSTANCES:
+            return
+        unused = next((each for each in mailboxes.values() if each.idle), None)
+        if unused is not None:
+            self._counts["evicted"] += 1
+            del mailboxes[unused.key]
+            self._end(unused)
+
+    def _start(self, mailbox: Mailbox) -> None:
+        if mailbox.recipe.calling.on_loop:
+            mailbox.task = self._loop.create_task(self._work_on_loop(mailbox))
+            self._tasks.add(mailbox.task)
+            mailbox.task.add_done_callback(self._tasks.discard)
+        else:
+            self._pool.submit(lambda: self._work_on_thread(mailbox))
+
+    def _end_session(self, session: str) -> None:
+        self._ended[session] = None
+        while len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
+        for mailbox in list(self._sessions.get(session, {}).values()):
+            self._end(mailbox)
+
+    def _end(self, mailbox: Mailbox) -> None:
+        abandoned, start = mailbox.end()
+        self._complete((item.token, []) for item in abandoned)
+        if start:
+            self._start(mailbox)
+        elif mailbox.task is not None:
+            self._loop.call_later(END_GRACE_SECONDS, mailbox.task.cancel)
+
+    def _forget(self, mailbox: Mailbox) -> None:
+        session = mailbox.key[0]
+        mailboxes = self._sessions.get(session)
+        # One that made room is not there any more; another may have taken its place.
+        if mailboxes is not None and mailboxes.get(mailbox.key) is mailbox:
+            del mailboxes[mailbox.key]
+            if not mailboxes:
+                del self._sessions[session]
+
+    def _stop(self, done: Future[None]) -> None:
+        for session in list(self._sessions):
+            self._end_session(session)
+        self._watch(done)
+
+    def _watch(self, done: Future[None]) -> None:
+        if not self._sessions:
+            done.set_result(None)
+        elif not done.done():
+            self._loop.call_later(0.01, lambda: self._watch(done))
+
+    def _busy(self) -> Iterable[str]:
+        return sorted({f"{key[3]}" for boxes in list(self._sessions.values()) for key in boxes})
+
+    def _later(self, done: LaneDone) -> None:
+        """Hand results back once a turn of the loop, however many there are."""
+        if not self._outbox:
+            self._loop.call_soon(self._send)
+        self._outbox.append(done)
+
+    def _send(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        self._complete(outbox)
+
+    async def _work_on_loop(self, mailbox: Mailbox) -> None:
+        while (item := mailbox.take()) is not None:
+            try:
+                call = mailbox.call or await self._prepare_on_loop(mailbox)
+                self._later((item.token, await call.on_loop(item)))
+                mailbox.failing = False
+            except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - user code
+                self._later((item.token, self._failed(mailbox, error)))
+        if mailbox.ended:
+            if mailbox.call is not None:
+                await self._finish_on_loop(mailbox, mailbox.call.node)
+            self._forget(mailbox)
+
+    async def _prepare_on_loop(self, mailbox: Mailbox) -> Call:
+        recipe = mailbox.recipe
+        node = recipe.node
+        if not isinstance(node, FunctionNode):
+            # Making it and a plain `def initialize` may load a model: not on the loop.
+            node = await self._in_pool(node.fresh)
+            await self._step_on_loop(node.initialize)
+        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.output)
+        return mailbox.call
+
+    async def _finish_on_loop(self, mailbox: Mailbox, node: Node) -> None:
+        for step in (node.flush, node.cleanup):
+            try:
+                await self._step_on_loop(step)
+            except (Exception, SystemExit, asyncio.CancelledError):
+                _log.warning("%s of %s failed", step.__name__, mailbox.key[3], exc_info=True)
+
+    async def _step_on_loop(self, step: Callable[[], object]) -> None:
+        if _is_default(step):
+            return
+        if not inspect.iscoroutinefunction(step):
+            value = await self._in_pool(step)
+        else:
+            value = step()
+        if isinstance(value, Awaitable):
+            await value
+
+    async def _in_pool(self, function: Callable[[], T]) -> T:
+        result: Future[T] = Future()
+
+        def job() -> None:
+            if not result.set_running_or_notify_cancel():
+                return
+            try:
+                result.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                result.set_exception(error)
+
+        self._pool.submit(job)
+        return await asyncio.wrap_future(result)
+
+    # On a thread of the pool.
+
+    def _work_on_thread(self, mailbox: Mailbox) -> None:
+        for _ in range(BURST_FRAMES):
+            item = mailbox.take()
+            if item is None:
+                break
+            done: LaneDone
+            try:
+                call = mailbox.call or self._prepare_on_thread(mailbox)
+                done = (item.token, call.on_thread(item))
+                mailbox.failing = False
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - user code
+                done = (item.token, self._failed(mailbox, error))
+            self._complete([done])
+        else:
+            self._pool.submit(lambda: self._work_on_thread(mailbox))
+            return
+        if mailbox.ended:
+            if mailbox.call is not None:
+                self._finish_on_thread(mailbox, mailbox.call.node)
+            self._call_soon(lambda: self._forget(mailbox))
+
+    def _prepare_on_thread(self, mailbox: Mailbox) -> Call:
+        recipe = mailbox.recipe
+        node = recipe.node.fresh()
+        self._step_on_thread(node.initialize)
+        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.output)
+        return mailbox.call
+
+    def _finish_on_thread(self, mailbox: Mailbox, node: Node) -> None:
+        for step in (node.flush, node.cleanup):
+            try:
+                self._step_on_thread(step)
+            except (Exception, SystemExit):
+                _log.warning("%s of %s failed", step.__name__, mailbox.key[3], exc_info=True)
+
+    def _step_on_thread(self, step: Callable[[], object]) -> None:
+        value = step()
+        if isinstance(value, Awaitable):
+            asyncio.run_coroutine_threadsafe(_await(value), self._loop).result()
+
+    # On any thread.
+
+    def _complete(self, done: Iterable[LaneDone]) -> None:
+        batch = list(done)
+        if not batch:
+            return
+        try:
+            self._engine.complete_lane(batch)
+        except Exception:  # noqa: BLE001 - a closed engine wants no results
+            _log.debug("results were not taken", exc_info=True)
+
+    def _failed(self, mailbox: Mailbox, error: BaseException) -> object:
+        self._counts["failures"] += 1
+        if not mailbox.failing:
+            mailbox.failing = True
+            _log.warning("node %s failed", mailbox.key[3], exc_info=error)
+        return self._failure(describe(error), trace(error))
+
+    def _call_soon(self, function: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is left to do
+            self._loop.call_soon_threadsafe(function)
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong in a node, on one line."""
+    if isinstance(error, NodeError):
+        return str(error)
+    if isinstance(error, asyncio.CancelledError):
+        return "the node was cancelled: its session has ended."
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def trace(error: BaseException) -> str | None:
+    """Give the traceback without the calls of this package."""
+    inner = error.__traceback__
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_HERE):
+        inner = inner.tb_next
+    if inner is None:
+        return None
+    text = "".join(traceback.format_exception(type(error), error, inner))
+    if len(text) > MAX_TRACEBACK:
+        half = MAX_TRACEBACK // 2
+        text = f"{text[:half]}\n...\n{text[-half:]}"
+    return text
+
+
+async def _await(value: Awaitable[object]) -> None:
+    await value
+
+
+def _is_default(step: Callable[[], object]) -> bool:
+    return getattr(step, "__func__", None) in {Node.initialize, Node.flush, Node.cleanup}

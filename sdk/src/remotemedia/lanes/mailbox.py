@@ -1,0 +1,87 @@
+"""The work of one node on one stream, in order."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from remotemedia.base import Node
+from remotemedia.formats import AudioFormat
+from remotemedia.frames import NodeSession
+from remotemedia.lanes.calling import Call, Calling
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from remotemedia._native import LaneItem
+
+Key = tuple[str, str, str, str]
+"""Session, participant, stream, node."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What instances are made of."""
+
+    node: Node
+    calling: Calling
+    output: AudioFormat
+
+
+@dataclass(eq=False)
+class Mailbox:
+    """Frames that wait for one instance of a node, and the instance once it is made.
+
+    The native runtime hands out a bounded number of frames a node before it wants results, so the
+    queue is bounded there. At most one runner works on a mailbox at a time.
+    """
+
+    key: Key
+    recipe: Recipe
+    session: NodeSession
+    call: Call | None = None
+    failing: bool = False
+    task: asyncio.Task[None] | None = None
+    _waiting: deque[LaneItem] = field(default_factory=deque)
+    _running: bool = False
+    _ended: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, item: LaneItem) -> bool:
+        """Add a frame; True when a runner must be started."""
+        with self._lock:
+            self._waiting.append(item)
+            return self._start()
+
+    def end(self) -> tuple[list[LaneItem], bool]:
+        """Ask for the end: gives the frames that will not be worked on, and whether to start."""
+        with self._lock:
+            self._ended = True
+            abandoned = list(self._waiting)
+            self._waiting.clear()
+            return abandoned, self._start()
+
+    def take(self) -> LaneItem | None:
+        """Give the next frame; None ends the runner, which must then look at `ended`."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._running = self._ended
+            return None
+
+    @property
+    def ended(self) -> bool:
+        """True once nothing will come any more."""
+        return self._ended
+
+    @property
+    def idle(self) -> bool:
+        """True while nothing waits and nobody works on it."""
+        with self._lock:
+            return not self._running and not self._waiting
+
+    def _start(self) -> bool:
+        started, self._running = not self._running, True
+        return started

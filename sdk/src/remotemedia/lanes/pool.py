@@ -1,0 +1,68 @@
+"""Threads for nodes that may block."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+MAX_THREADS = 64
+"""Threads at most; when all are busy, work waits for the first that is free."""
+IDLE_SECONDS = 30.0
+"""A thread that had nothing to do for so long ends."""
+
+
+class ThreadPool:
+    """Grows while every thread is busy, up to a bound, and shrinks when idle.
+
+    The threads are daemons: a node that never returns does not keep the process alive. What waits
+    is bounded by the callers, who hand in one job for each mailbox.
+    """
+
+    def __init__(self, max_threads: int = MAX_THREADS, name: str = "remotemedia-node") -> None:
+        """Make a pool without threads."""
+        self._max = max_threads
+        self._name = name
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._idle = 0
+        self._started = 0
+        self._closed = False
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are."""
+        return self._threads
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run `job`, which must not raise, on a thread as soon as one is free."""
+        with self._changed:
+            self._jobs.append(job)
+            if self._idle >= len(self._jobs):
+                self._changed.notify()
+            elif self._threads < self._max:
+                self._threads += 1
+                self._started += 1
+                threading.Thread(
+                    target=self._work, name=f"{self._name}-{self._started}", daemon=True
+                ).start()
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end after their job."""
+        with self._changed:
+            self._closed = True
+            self._jobs.clear()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                self._changed.wait_for(lambda: self._jobs or self._closed, IDLE_SECONDS)
+                self._idle -= 1
+                if not self._jobs:
+                    self._threads -= 1
+                    return
+                job = self._jobs.popleft()
+            job()
