@@ -4,12 +4,14 @@
 //! crate also builds for `wasm32-unknown-unknown`.
 #![forbid(unsafe_code)]
 
+mod arena;
 mod code;
 mod format;
 mod frame;
 mod manifest;
 mod time;
 
+pub use arena::{Arena, Key};
 pub use code::ErrorCode;
 pub use format::{AudioFormat, ChannelCount, FormatError, SampleRate};
 pub use frame::{AudioFrame, FrameMeta, StreamId};

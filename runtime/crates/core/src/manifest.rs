@@ -190,10 +190,7 @@ impl ResolvedManifest {
                 })?
             };
             let to = nodes.get(edge.to.node.as_str()).ok_or_else(|| {
-                invalid(
-                    format!("edges[{index}].to.node"),
-                    format!("no node \"{}\"", edge.to.node),
-                )
+                invalid(format!("edges[{index}].to.node"), format!("no node \"{}\"", edge.to.node))
             })?;
             if from != to.input {
                 return Err(ManifestError::new(

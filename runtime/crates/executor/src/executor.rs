@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotemedia_core::{AudioFormat, ErrorCode, FrameMeta, ManifestError, Micros, StreamId};
+use remotemedia_core::{
+    Arena, AudioFormat, ErrorCode, FrameMeta, Key, ManifestError, Micros, StreamId,
+};
 use serde_json::Value;
 
-use crate::arena::{Arena, Key};
 use crate::instance::{Instance, InstanceId, InstanceStats, Place};
 use crate::mailbox::{BREAKER_FAILURES, BREAKER_PAUSE};
 use crate::node::{Chunk, Context};

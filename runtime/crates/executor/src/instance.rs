@@ -12,7 +12,7 @@ use crate::windows::Windows;
 
 /// Names an instance of a plan for as long as it lives; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InstanceId(pub(crate) crate::arena::Key);
+pub struct InstanceId(pub(crate) remotemedia_core::Key);
 
 impl InstanceId {
     /// The id as a number, for logs and maps.

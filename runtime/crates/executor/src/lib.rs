@@ -13,7 +13,6 @@
 //! Time is an argument everywhere; the order of outputs depends on the order of calls alone.
 #![forbid(unsafe_code)]
 
-mod arena;
 mod executor;
 mod instance;
 mod mailbox;

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use remotemedia_core::{AudioFrame, Micros};
+use remotemedia_core::{AudioFrame, Key, Micros};
 
-use crate::arena::Key;
 use crate::nodes::PythonNode;
 
 /// Frames of one mailbox that the lane holds at most; the others wait here, where the oldest can

@@ -1,10 +1,9 @@
 //! Silero windows of all instances, gathered into one batch.
 
-use remotemedia_core::{FrameMeta, Micros, StreamId};
+use remotemedia_core::{Arena, FrameMeta, Key, Micros, StreamId};
 use remotemedia_dsp::vad::silero::{Item, Model, Scratch, State, WINDOW};
 
 use crate::InstanceId;
-use crate::arena::{Arena, Key};
 
 /// Windows that wait at most: the push that reaches this runs the batch itself.
 pub(crate) const MAX_PENDING: usize = 256;

@@ -4,14 +4,13 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use remotemedia_core::{AudioFormat, ChannelCount, FrameMeta, ResolvedNode};
+use remotemedia_core::{AudioFormat, ChannelCount, FrameMeta, Key, ResolvedNode};
 use remotemedia_dsp::vad::energy::EnergyVad;
 use remotemedia_dsp::vad::segment::{SegmentParams, Segmenter, SpeechEvent};
 use remotemedia_dsp::vad::silero::{Model, WINDOW};
 use serde_json::Value;
 
 use super::{describe, same_output};
-use crate::arena::Key;
 use crate::node::{Chunk, Context, Continuity, NodeType, Step, StreamNode};
 use crate::output::OutputKind;
 use crate::params::{ParamError, Params};

@@ -1,19 +1,21 @@
 /// Names a place of an [`Arena`] for as long as its value lives: a freed place gets a new
 /// generation, so an old key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+pub struct Key {
+    index: u32,
+    generation: u32,
 }
 
 impl Key {
     /// The key as one number.
-    pub(crate) const fn to_bits(self) -> u64 {
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
         ((self.generation as u64) << 32) | self.index as u64
     }
 
     /// The reverse of [`Key::to_bits`].
-    pub(crate) const fn from_bits(bits: u64) -> Key {
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Key {
         Key { index: bits as u32, generation: (bits >> 32) as u32 }
     }
 }
@@ -24,9 +26,10 @@ struct Place<T> {
     value: Option<T>,
 }
 
-/// Values in a vector, found by generational keys.
+/// Values in a vector, found by generational keys: what instances, sessions and peers are kept in, so
+/// that whatever outlives them (a token, a timer, an address) reaches nobody else.
 #[derive(Debug)]
-pub(crate) struct Arena<T> {
+pub struct Arena<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
 }
@@ -38,7 +41,8 @@ impl<T> Default for Arena<T> {
 }
 
 impl<T> Arena<T> {
-    pub(crate) fn insert(&mut self, value: T) -> Key {
+    /// Keeps a value.
+    pub fn insert(&mut self, value: T) -> Key {
         if let Some(index) = self.free.pop() {
             let place = &mut self.places[index as usize];
             place.value = Some(value);
@@ -49,7 +53,8 @@ impl<T> Arena<T> {
         Key { index, generation: 1 }
     }
 
-    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+    /// Frees the value that `key` names; nothing when it is gone already.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
         let place = self.places.get_mut(key.index as usize)?;
         if place.generation != key.generation {
             return None;
@@ -60,18 +65,37 @@ impl<T> Arena<T> {
         Some(value)
     }
 
-    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+    /// The value that `key` names, unless it is gone.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&T> {
         let place = self.places.get(key.index as usize)?;
         if place.generation == key.generation { place.value.as_ref() } else { None }
     }
 
-    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    /// The same, to change it.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let place = self.places.get_mut(key.index as usize)?;
         if place.generation == key.generation { place.value.as_mut() } else { None }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.places.len() - self.free.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.places.iter().enumerate().filter_map(|(index, place)| {
+            let key = Key { index: index as u32, generation: place.generation };
+            place.value.as_ref().map(|value| (key, value))
+        })
     }
 }
 
@@ -90,6 +114,7 @@ mod tests {
         assert_eq!(arena.remove(old), None);
         assert_eq!(arena.get(new), Some(&"new"));
         assert_eq!(arena.len(), 1);
+        assert_eq!(arena.iter().collect::<Vec<_>>(), [(new, &"new")]);
     }
 
     #[test]
