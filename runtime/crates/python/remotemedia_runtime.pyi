@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+ERROR_CODES: list[str]
+"""Every code that `RuntimeFault` and ``error`` results may have."""
 
 class RuntimeFault(Exception):  # noqa: N818 - it is what the engine reports, bug or not
     """What the runtime refused, in words that say what to do."""
@@ -79,13 +81,17 @@ class LaneItem:
     def channels(self) -> int: ...
     @property
     def samples(self) -> NDArray[np.float32]:
-        """Read-only view: ``(n,)`` for one channel, else ``(channels, n)``."""
+        """``(n,)`` for one channel, else ``(channels, n)``: a new array each time."""
 
 @final
 class LaneFailure:
     """A node's failure on one frame; it becomes an ``error`` result."""
 
     def __init__(self, message: str, traceback: str | None = None) -> None: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def traceback(self) -> str | None: ...
 
 LaneResult = str | NDArray[np.float32]
 """JSON text for a ``node`` result, or audio at the node's output format for what follows it."""
@@ -98,12 +104,15 @@ class Engine:
         """Bind the media sockets and start the reactors.
 
         Args:
-            config_json: ``{"bind": [address], "media_ports": [low, high], "reactors": "auto" | n,
-                "advertised_addresses": [address], "limits": {"max_sessions", "max_participants"}}``
+            config_json: ``{"bind": address | null, "media_ports": [low, high], "reactors": "auto"
+                | n, "advertised_addresses": [address], "loopback": bool, "limits":
+                {"max_sessions", "max_participants"}}``, each of them optional.
 
         Raises:
             RuntimeFault: the configuration is not valid or no port could be bound.
         """
+    def media_ports(self) -> list[int]:
+        """The UDP ports that media comes to, one a reactor."""
     def add_pipeline(self, name: str, resolved_json: str) -> None:
         """Compile a pipeline and serve it under `name`; the same name replaces it."""
     def offer(self, request_json: str) -> str:
@@ -126,13 +135,13 @@ class Engine:
     def observe(self, session_id: str, on: bool) -> None:
         """Have the session's results announced as notifications of kind ``event``, or no more."""
     def notification_fd(self) -> int:
-        """Readable when notifications wait. Read it empty, then poll until nothing is left."""
+        """Readable while notifications wait; polling makes it quiet again."""
     def poll_notifications(self, max: int) -> list[str]:
         """Up to `max` of ``{"kind": "event" | "session_started" | "session_ended", "session",
         "seq"?, "message"?, "reason"?}``; `message` is the text of the result message.
         """
     def lane_fd(self) -> int:
-        """Readable when frames for Python nodes wait. Used as `notification_fd`."""
+        """Readable while frames for Python nodes wait; polling makes it quiet again."""
     def poll_lane(self, max: int) -> list[LaneItem]:
         """Up to `max` frames; those of one session and node come in order."""
     def complete_lane(self, done: list[tuple[int, list[LaneResult] | LaneFailure]]) -> None:
@@ -140,8 +149,8 @@ class Engine:
 
         May be called from any thread.
         """
-    def drain(self, timeout_ms: int) -> None:
-        """Admit nobody, tell every peer ``bye`` and wait until the sessions have closed."""
+    def drain(self, timeout_ms: int) -> bool:
+        """Admit nobody, tell every peer ``bye`` and wait; True when every session has closed."""
     def close(self) -> None:
         """Stop the reactors and free the sockets. Idempotent."""
     def live_objects(self) -> str:
