@@ -121,6 +121,12 @@ class Pipeline:
         """The nodes by id, in the order in which they were added."""
         return {entry.id: entry.node for entry in self._entries}
 
+    @property
+    def description(self) -> str | None:
+        """What it is for, where its manifest says so."""
+        text = self._metadata.get("description")
+        return text if isinstance(text, str) else None
+
     @classmethod
     def from_dict(
         cls, data: Mapping[str, object], *, enable_metrics: bool = False, base: Path | None = None

@@ -119,7 +119,7 @@ def _payload(process: Callable[..., object]) -> Payload:
     name = next(iter(inspect.signature(process).parameters))
     try:
         annotation = typing.get_type_hints(process).get(name)
-    except Exception:  # noqa: BLE001 - annotations of users may name what is not there
+    except Exception:
         annotation = None
     if annotation is AudioFrame:
         return "frame"

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import os
 import threading
 import traceback
 from collections import OrderedDict
@@ -138,17 +137,9 @@ class Lanes:
             self._loop.close()
 
     def _readable(self) -> None:
-        # The descriptor is emptied first: what comes after makes it readable again.
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._fd, 8)
-        self._poll()
-
-    def _poll(self) -> None:
-        items = self._engine.poll_lane(POLL_ITEMS)
-        for item in items:
+        # What is left keeps the descriptor readable.
+        for item in self._engine.poll_lane(POLL_ITEMS):
             self._dispatch(item)
-        if len(items) == POLL_ITEMS:
-            self._loop.call_soon(self._poll)
 
     def _dispatch(self, item: LaneItem) -> None:
         self._counts["frames"] += 1
@@ -245,7 +236,7 @@ class Lanes:
                 call = mailbox.call or await self._prepare_on_loop(mailbox)
                 self._later((item.token, await call.on_loop(item)))
                 mailbox.failing = False
-            except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - user code
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
                 self._later((item.token, self._failed(mailbox, error)))
         if mailbox.ended:
             if mailbox.call is not None:
@@ -287,7 +278,7 @@ class Lanes:
                 return
             try:
                 result.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+            except BaseException as error:
                 result.set_exception(error)
 
         self._pool.submit(job)
@@ -305,7 +296,7 @@ class Lanes:
                 call = mailbox.call or self._prepare_on_thread(mailbox)
                 done = (item.token, call.on_thread(item))
                 mailbox.failing = False
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - user code
+            except (Exception, SystemExit) as error:
                 done = (item.token, self._failed(mailbox, error))
             self._complete([done])
         else:
@@ -343,7 +334,7 @@ class Lanes:
             return
         try:
             self._engine.complete_lane(batch)
-        except Exception:  # noqa: BLE001 - a closed engine wants no results
+        except Exception:
             _log.debug("results were not taken", exc_info=True)
 
     def _failed(self, mailbox: Mailbox, error: BaseException) -> object:

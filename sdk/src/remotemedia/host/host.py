@@ -1,0 +1,339 @@
+"""`EngineHost`: pipelines, the engine, Python nodes and events put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from remotemedia_signaling import (
+    Answer,
+    AudioFormat,
+    HostError,
+    IceCandidate,
+    Offer,
+    PipelineInfo,
+    PipelinePort,
+    SessionEvent,
+)
+
+from remotemedia._suggest import did_you_mean
+from remotemedia.errors import (
+    INTERNAL,
+    UNKNOWN_PIPELINE,
+    ManifestError,
+    NotInThisVersion,
+    ParameterError,
+    RemoteMediaError,
+)
+from remotemedia.host.events import EventHub
+from remotemedia.lanes import Lanes
+from remotemedia.nodes.audio import VADNode
+from remotemedia.pipeline import Pipeline
+from remotemedia.runtime import get_rust_runtime
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from remotemedia._native import Engine, NativeRuntime
+    from remotemedia.planning import Plan
+
+T = TypeVar("T")
+
+ENGINE_THREADS = 8
+"""Calls to the engine that may wait at once; further ones wait for a thread."""
+POLL_NOTIFICATIONS = 256
+"""Notifications taken at once; the rest waits for the loop's next turn."""
+BYE_MS = 1_000
+"""How long peers are given at shutdown to take what is left and the ``bye``."""
+
+_log = logging.getLogger("remotemedia.host")
+
+
+class EngineHost:
+    """Serves pipelines over the native engine; it is signaling's `PipelineHost`.
+
+    ::
+
+        host = await EngineHost.start([pipeline])
+        try:
+            await run_server(host, config, on_shutdown=host.drain)
+        finally:
+            await host.close()
+    """
+
+    def __init__(self, runtime: NativeRuntime, engine: Engine, plans: Sequence[Plan]) -> None:
+        """Put the parts together. Use `start`."""
+        self._runtime = runtime
+        self._engine = engine
+        self._plans = {plan.name: plan for plan in plans}
+        self._infos: list[PipelineInfo] = []
+        self._lanes = Lanes(engine, runtime.LaneFailure)
+        self._threads = ThreadPoolExecutor(ENGINE_THREADS, "remotemedia-engine")
+        self._hub = EventHub(self._observe)
+        self._counts = {"sessions_started_total": 0, "sessions_ended_total": 0}
+        self._fd = -1
+        self._closed = False
+        self._probe = Pipeline("probe", VADNode(engine="energy")).plan().resolved.to_json()
+
+    @classmethod
+    async def start(
+        cls,
+        pipelines: Sequence[Pipeline],
+        settings: Mapping[str, object] | None = None,
+        runtime: NativeRuntime | None = None,
+    ) -> EngineHost:
+        """Plan the pipelines, start the engine and listen to it.
+
+        Args:
+            pipelines: what is served, under their names.
+            settings: the engine's: see `remotemedia_signaling.ServerConfig.engine_settings`.
+            runtime: the native module, or what stands in for it.
+
+        Raises:
+            RuntimeMissing: there is no native module.
+            ManifestError: a pipeline cannot run.
+            RemoteMediaError: the engine cannot start; the text says why.
+        """
+        native = runtime or get_rust_runtime()
+        plans = plan_all(pipelines)
+        try:
+            engine = await asyncio.to_thread(native.Engine, json.dumps(dict(settings or {})))
+        except native.RuntimeFault as fault:
+            raise _as_error(fault) from fault
+        host = cls(native, engine, plans)
+        try:
+            for pipeline, plan in zip(pipelines, plans, strict=True):
+                host._add(pipeline, plan)
+        except native.RuntimeFault as fault:
+            await asyncio.to_thread(engine.close)
+            host._threads.shutdown(wait=False)
+            raise _as_error(fault) from fault
+        host._listen()
+        return host
+
+    def _add(self, pipeline: Pipeline, plan: Plan) -> None:
+        self._engine.add_pipeline(plan.name, plan.resolved.to_json())
+        self._lanes.add(plan)
+        self._infos.append(describe(pipeline, plan))
+
+    def _listen(self) -> None:
+        self._lanes.start()
+        self._fd = self._engine.notification_fd()
+        asyncio.get_running_loop().add_reader(self._fd, self._notified)
+
+    async def drain(self) -> None:
+        """Admit nobody and tell every peer ``bye``; events still flow."""
+        await self._call(self._engine.drain, BYE_MS)
+
+    async def close(self) -> None:
+        """Stop everything; nothing is left running. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(HostError):
+            await self.drain()
+        asyncio.get_running_loop().remove_reader(self._fd)
+        self._notified()
+        await self._hub.close()
+        await asyncio.to_thread(self._lanes.stop)
+        await asyncio.to_thread(self._engine.close)
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def offer(self, offer: Offer) -> Answer:
+        """Create, join, renegotiate or replace a connection."""
+        request: dict[str, object] = {"sdp": offer.sdp}
+        if offer.join is None and offer.pc_id is None:
+            request["pipeline"] = self._name(offer.pipeline)
+        elif offer.pipeline is not None:
+            request["pipeline"] = offer.pipeline
+        rest = {"pc_id": offer.pc_id, "join": offer.join, "restart_pc": offer.restart_pc}
+        request.update({key: value for key, value in rest.items() if value})
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._threads, self._engine.offer, json.dumps(request))
+        try:
+            answer = json.loads(await asyncio.shield(call))
+        except asyncio.CancelledError:
+            if offer.pc_id is None or offer.restart_pc:
+                call.add_done_callback(self._undo)
+            raise
+        except self._runtime.RuntimeFault as fault:
+            raise _as_host_error(fault) from fault
+        if "m=application" not in offer.sdp:
+            # No channel can carry the results: they wait for a reader of the events.
+            with contextlib.suppress(HostError):
+                await self._hub.keep(answer["session_id"])
+        return Answer(
+            answer["sdp"], answer["pc_id"], answer["session_id"], answer.get("participant")
+        )
+
+    async def add_candidates(self, pc_id: str, candidates: Sequence[IceCandidate]) -> None:
+        """Add trickled candidates; an empty one is the end of them."""
+        await self._call(
+            self._engine.add_candidates, pc_id, [each.candidate for each in candidates]
+        )
+
+    async def close_peer(self, pc_id: str) -> None:
+        """End one connection, and its session with the last one."""
+        await self._call(self._engine.close_peer, pc_id)
+
+    async def close_session(self, session_id: str) -> None:
+        """End a session with all its connections."""
+        await self._call(self._engine.close_session, session_id, "ended by request")
+
+    async def session(self, session_id: str) -> Mapping[str, JsonValue]:
+        """State and figures of a session."""
+        stats: dict[str, JsonValue] = json.loads(await self._call(self._engine.session, session_id))
+        return stats
+
+    async def sessions(self) -> Sequence[Mapping[str, JsonValue]]:
+        """State and figures of all sessions."""
+        stats: list[dict[str, JsonValue]] = json.loads(await self._call(self._engine.sessions))
+        return stats
+
+    def pipelines(self) -> Sequence[PipelineInfo]:
+        """Say what is served."""
+        return list(self._infos)
+
+    def events(self, session_id: str, after_seq: int | None) -> AsyncIterator[SessionEvent]:
+        """Results of a session as they come, those kept after `after_seq` first."""
+        return self._hub.read(session_id, after_seq)
+
+    async def check_ready(self) -> None:
+        """Push a frame through a small pipeline, and see that reactors and lanes answer."""
+        await self._call(self._engine.live_objects)
+        await self._lanes.ping()
+        frame = np.zeros(320, np.float32)
+        results = await self._call(self._runtime.run_offline, self._probe, frame)
+        if not results:
+            raise HostError(INTERNAL, "a frame went in and nothing came out.")
+
+    def counters(self) -> Mapping[str, float]:
+        """Figures for metrics."""
+        figures = {name: float(count) for name, count in self._counts.items()}
+        figures["events_dropped_total"] = float(self._hub.dropped)
+        figures.update(self._lanes.counters())
+        with contextlib.suppress(self._runtime.RuntimeFault):
+            alive = json.loads(self._engine.live_objects())
+            figures.update({f"live_{name}": float(count) for name, count in alive.items()})
+        return figures
+
+    def _name(self, name: str | None) -> str:
+        if name is None and len(self._plans) == 1:
+            return next(iter(self._plans))
+        if name is None:
+            raise HostError(
+                UNKNOWN_PIPELINE,
+                "this server has several pipelines: say which.",
+                field="pipeline",
+                hint="Known: " + ", ".join(sorted(self._plans)) + ".",
+            )
+        if name not in self._plans:
+            raise HostError(
+                UNKNOWN_PIPELINE,
+                f'there is no pipeline "{name[:64]}".',
+                field="pipeline",
+                hint=did_you_mean(name, self._plans),
+            )
+        return name
+
+    def _undo(self, call: asyncio.Future[str]) -> None:
+        """End a connection whose offer was given up on."""
+        if call.cancelled() or call.exception() is not None or self._closed:
+            return
+        pc_id = json.loads(call.result())["pc_id"]
+        self._threads.submit(self._close_quietly, pc_id)
+
+    def _close_quietly(self, pc_id: str) -> None:
+        with contextlib.suppress(self._runtime.RuntimeFault):
+            self._engine.close_peer(pc_id)
+
+    async def _observe(self, session: str, on: bool) -> None:
+        await self._call(self._engine.observe, session, on)
+
+    async def _call(self, function: Callable[..., T], *args: object) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, function, *args)
+        except self._runtime.RuntimeFault as fault:
+            raise _as_host_error(fault) from fault
+
+    def _notified(self) -> None:
+        # What is left keeps the descriptor readable.
+        for text in self._engine.poll_notifications(POLL_NOTIFICATIONS):
+            told = json.loads(text)
+            session = told["session"]
+            if told["kind"] == "event":
+                self._hub.put(session, SessionEvent(told["seq"], told["message"]))
+            elif told["kind"] == "session_started":
+                self._counts["sessions_started_total"] += 1
+            elif told["kind"] == "session_ended":
+                self._counts["sessions_ended_total"] += 1
+                self._lanes.end_session(session)
+                self._hub.end(session)
+                _log.info("session %s ended: %s", session, told.get("reason"))
+
+
+def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
+    """Plan pipelines that are served together.
+
+    Raises:
+        ManifestError: one cannot run; its name stands before the text.
+        ParameterError: there is none, or two have the same name.
+    """
+    if not pipelines:
+        raise ParameterError("there is no pipeline to serve.")
+    names = [pipeline.name for pipeline in pipelines]
+    for name in names:
+        if names.count(name) > 1:
+            raise ParameterError(
+                f'two pipelines are called "{name}".', hint="Give one another metadata.name."
+            )
+    plans: list[Plan] = []
+    for pipeline in pipelines:
+        try:
+            plans.append(pipeline.plan())
+        except (ManifestError, NotInThisVersion) as error:
+            error.message = f'pipeline "{pipeline.name}": {error.message}'
+            raise
+    return plans
+
+
+def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:
+    """Say what a pipeline is, for clients."""
+    source = plan.source
+    try:
+        manifest = pipeline.serialize()
+    except ManifestError:
+        manifest = {}  # a node of it has no name outside this process
+    return PipelineInfo(
+        name=plan.name,
+        ports=(
+            PipelinePort("input", "in", "audio", AudioFormat(source.rate, source.channels)),
+            PipelinePort("results", "out", "results"),
+        ),
+        manifest=manifest,
+        resolved=plan.resolved.to_dict(),
+        description=pipeline.description,
+    )
+
+
+def _parts(fault: Exception) -> tuple[str, str, str | None, str | None]:
+    code = str(getattr(fault, "code", INTERNAL))
+    message = str(getattr(fault, "message", fault))
+    return code, message, getattr(fault, "field", None), getattr(fault, "hint", None)
+
+
+def _as_host_error(fault: Exception) -> HostError:
+    code, message, field, hint = _parts(fault)
+    return HostError(code, message, field=field, hint=hint)
+
+
+def _as_error(fault: Exception) -> RemoteMediaError:
+    code, message, field, hint = _parts(fault)
+    return RemoteMediaError(message, code=code, field=field, hint=hint)
