@@ -39,6 +39,13 @@ class JsonRequestHandler(web.RequestHandler):
         response.force_close()
         return response
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End a wait for the rest of a body: the client is gone, nothing of it will come."""
+        task = None if self._request_in_progress else self._task_handler
+        super().connection_lost(exc)
+        if task is not None:
+            task.cancel()
+
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:

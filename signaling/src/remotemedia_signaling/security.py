@@ -57,6 +57,7 @@ class Guard:
         """Add the headers that every answer carries."""
         headers = response.headers
         headers.setdefault("Content-Security-Policy", API_POLICY)
+        headers[hdrs.SERVER] = "RemoteMedia"  # not which versions
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("Referrer-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
