@@ -293,10 +293,7 @@ impl Receiver {
     /// When [`Receiver::handle_timeout`] should be called, if nothing arrives before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Micros> {
-        match self.reorder.front() {
-            Some(front) => Some(self.due(front)),
-            None => self.comfort.filter(|c| c.due < c.until).map(|c| c.due),
-        }
+        self.due().or_else(|| self.comfort.filter(|c| c.due < c.until).map(|c| c.due))
     }
 
     /// The next frame that is due, decoded or made up into a buffer that is used again.
@@ -390,13 +387,13 @@ impl Receiver {
             .map_or(Duration::ZERO, |source| self.patience.wait(source.jitter(), source.received()))
     }
 
-    /// When the front packet is decoded at the latest.
-    fn due(&self, front: &Packet) -> Micros {
+    /// When the front packet is decoded, whatever is missing before it: none waits longer.
+    fn due(&self) -> Option<Micros> {
+        let front = self.reorder.front()?;
         if self.reorder.missing() == 0 || self.reorder.is_full() {
-            front.arrival
-        } else {
-            front.arrival + self.wait()
+            return Some(front.arrival);
         }
+        self.reorder.revealed_at(self.reorder.next()).map(|revealed| revealed + self.wait())
     }
 
     fn next_step(&mut self) -> Option<Step> {
@@ -406,7 +403,7 @@ impl Receiver {
                 .filter(|comfort| self.now >= comfort.due && comfort.due < comfort.until)
                 .map(Step::Comfort);
         };
-        if self.now < self.due(front) {
+        if self.due().is_some_and(|due| self.now < due) {
             return None;
         }
         if front.payload.is_empty() {
@@ -494,7 +491,8 @@ impl Receiver {
         let from = self.reorder.next();
         let packet = self.reorder.pop()?;
         if packet.number > from {
-            self.given_up = Some((from, packet.number, packet.arrival));
+            let revealed = self.reorder.revealed_at(from).unwrap_or(packet.arrival);
+            self.given_up = Some((from, packet.number, revealed.min(packet.arrival)));
         }
         let made = if packet.payload.is_empty() { None } else { self.decode_packet(&packet) };
         self.reorder.recycle(packet.payload);

@@ -107,7 +107,7 @@ impl Reorder {
         true
     }
 
-    /// When a packet sent after this one arrived: since then it has been known to be missing.
+    /// When the first packet sent after this one arrived: since then it has been known to be missing.
     pub(crate) fn revealed_at(&self, number: u64) -> Option<Micros> {
         let later = self.pending.iter().filter(|packet| packet.number > number);
         later.map(|packet| packet.arrival).min()
