@@ -17,9 +17,16 @@
 //! table, an answer leaves from the address that was asked.
 
 mod agent;
+mod bucket;
 mod candidate;
+mod checklist;
+mod generation;
+mod liveness;
+mod stun;
+#[cfg(test)]
+mod tests;
 
-pub use agent::{IceAgent, IceConfig};
+pub use agent::{IceAgent, IceConfig, SETUP_TIMEOUT};
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, Transport};
 
 use std::net::{IpAddr, SocketAddr};
@@ -143,7 +150,8 @@ pub enum CandidateUse {
     /// It is of no use here: TCP, another component or generation, or an address that cannot be
     /// reached from here.
     Ignored,
-    /// It was the end of candidates.
+    /// It was the end of candidates. Nothing follows from it: a check by the other side may still
+    /// show an address (RFC 8863).
     End,
 }
 
@@ -201,6 +209,6 @@ pub fn is_stun(bytes: &[u8]) -> bool {
 /// For the router, which finds the agent by it. Nothing has been verified at this point.
 #[must_use]
 pub fn stun_local_ufrag(bytes: &[u8]) -> Option<&str> {
-    let _ = bytes;
-    None
+    let username = stun::request_username(bytes)?;
+    username.split_once(':').map(|(ours, _)| ours)
 }

@@ -1,0 +1,4 @@
+mod connecting;
+mod hostile;
+mod link;
+mod living;
