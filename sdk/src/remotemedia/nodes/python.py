@@ -107,7 +107,7 @@ def load_entry(entry: str, base: Path | None = None) -> object:
             field="entry",
             hint='Write "package.module:Name" or "file.py:Name".',
         )
-    module = _load_file(where, base) if where.endswith(".py") else _load_module(where)
+    module = load_module(where, base)
     try:
         found: object = reduce(getattr, name.split("."), module)
     except AttributeError:
@@ -117,6 +117,11 @@ def load_entry(entry: str, base: Path | None = None) -> object:
             hint=did_you_mean(name, (each for each in vars(module) if not each.startswith("_"))),
         ) from None
     return found
+
+
+def load_module(where: str, base: Path | None = None) -> ModuleType:
+    """Import a module by its name, or a ``.py`` file by its path. See `load_entry`."""
+    return _load_file(where, base) if where.endswith(".py") else _load_module(where)
 
 
 def _load_module(name: str) -> ModuleType:

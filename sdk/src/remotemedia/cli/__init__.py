@@ -1,0 +1,5 @@
+"""The command `remotemedia`."""
+
+from remotemedia.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,178 @@
+"""`remotemedia call`: a file to a pipeline, its results to the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from remotemedia.cli import exits
+from remotemedia.client.audio import AudioFile
+from remotemedia.client.events import (
+    Bye,
+    ErrorEvent,
+    Event,
+    NodeResult,
+    SpeechStopped,
+    Transcript,
+)
+from remotemedia.client.session import Session, connect
+from remotemedia.errors import ConnectionLost
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """What the command was told."""
+
+    url: str
+    file: Path
+    as_json: bool = False
+    fast: bool = False
+    join: str | None = None
+    verify_tls: bool = True
+
+
+@dataclass
+class Summary:
+    """What came back."""
+
+    segments: int = 0
+    speech_ms: float = 0.0
+    errors: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        """Count an event."""
+        if isinstance(event, SpeechStopped):
+            self.segments += 1
+            self.speech_ms += event.duration_ms
+        elif isinstance(event, ErrorEvent):
+            self.errors += 1
+        if event.latency_ms > 0:
+            self.latencies.append(event.latency_ms)
+
+    def __str__(self) -> str:
+        noun = "segment" if self.segments == 1 else "segments"
+        parts = [f"{self.segments} {noun}, {self.speech_ms / 1000:.2f} s of speech"]
+        if self.latencies:
+            parts.append(f"server latency {median(self.latencies):.1f} ms")
+        if self.errors:
+            parts.append(f"{self.errors} errors")
+        return "; ".join(parts)
+
+
+async def call(options: CallOptions, output: Console) -> None:
+    """Send the file and print what comes back.
+
+    Raises:
+        RemoteMediaError: it failed; see `remotemedia.client.connect`.
+    """
+    length = _probe(options.file)
+    with _progress(hidden=options.as_json) as progress:
+        task = progress.add_task("connecting", total=length)
+        async with connect(
+            options.url, join=options.join, fast=options.fast, verify_tls=options.verify_tls
+        ) as session:
+            progress.update(task, description="sending")
+            printer = Printer(options.as_json, output, progress, session)
+            sender = asyncio.create_task(_send(session, options.file, progress, task))
+            try:
+                async for event in session:
+                    printer.show(event)
+                # The end of the events is no success if the file is not through.
+                await sender
+            finally:
+                sender.cancel()
+                await asyncio.gather(sender, return_exceptions=True)
+    printer.finish()
+
+
+class Printer:
+    """Shows events: as JSON lines, or the ones that people care for."""
+
+    def __init__(
+        self, as_json: bool, output: Console, progress: Progress, session: Session
+    ) -> None:
+        """Print to `output`."""
+        self.summary = Summary()
+        self._json = as_json
+        self._output = output
+        self._progress = progress
+        self._session = session
+
+    def show(self, event: Event) -> None:
+        """Show one event.
+
+        Raises:
+            ConnectionLost: it is a goodbye with an error.
+        """
+        self.summary.add(event)
+        if self._json:
+            self._output.file.write(event.text + "\n")
+            self._output.file.flush()
+        else:
+            line = describe(event)
+            if line is not None:
+                self._progress.console.print(self._whose(event) + line, soft_wrap=True)
+        if isinstance(event, Bye) and event.code is not None:
+            raise ConnectionLost(f"the server ended the session: {event.reason}", code=event.code)
+
+    def finish(self) -> None:
+        """Show the summary."""
+        if not self._json:
+            self._output.print(Text(str(self.summary)), soft_wrap=True)
+
+    def _whose(self, event: Event) -> Text:
+        other = event.participant and event.participant != self._session.participant
+        return Text(f"{event.participant}  " if other else "", style="magenta")
+
+
+def describe(event: Event) -> Text | None:
+    """Give a line for an event; None for those that only programs want."""
+    if isinstance(event, SpeechStopped):
+        text = Text(f"{event.start_ms / 1000:8.2f} - {event.pts_ms / 1000:.2f} s")
+        return text.append(f"  speech, {event.duration_ms / 1000:.2f} s", style="green")
+    if isinstance(event, NodeResult):
+        text = Text(f"{event.pts_ms / 1000:8.2f} s  {event.node}: ")
+        return text.append(json.dumps(event.data, ensure_ascii=False), style="cyan")
+    if isinstance(event, Transcript):
+        return Text(f"{event.pts_ms / 1000:8.2f} s  {event.transcript}")
+    if isinstance(event, ErrorEvent):
+        where = f"{event.node}: " if event.node else ""
+        text = Text(f"{event.pts_ms / 1000:8.2f} s  {where}{event.message}", style="yellow")
+        return text.append(f" [{event.code}]", style="dim")
+    if isinstance(event, Bye):
+        return Text(f"the server says goodbye: {event.reason}", style="dim")
+    return None
+
+
+async def _send(session: Session, file: Path, progress: Progress, task: TaskID) -> None:
+    await session.send_file(file, lambda sent, _: progress.update(task, completed=sent))
+    await session.finish()
+
+
+def _probe(path: Path) -> float | None:
+    """Open the file once before anything is sent, so that a wrong name costs nothing."""
+    file = AudioFile(path)
+    try:
+        return file.seconds
+    finally:
+        file.close()
+
+
+def _progress(*, hidden: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f} of {task.total:.1f} s"),
+        TimeElapsedColumn(),
+        console=exits.errors,
+        transient=True,
+        disable=hidden or not exits.errors.is_terminal,
+    )

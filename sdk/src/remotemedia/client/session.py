@@ -1,0 +1,342 @@
+"""A session as a Python peer has it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aioice.ice
+import numpy as np
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+
+from remotemedia.client.audio import Audio, AudioFile, Converter
+from remotemedia.client.events import Bye, Event, Json, Ready, parse
+from remotemedia.client.inbox import Inbox
+from remotemedia.client.signaling import Target, send_offer
+from remotemedia.client.track import FAST, RATE, AudioTrack
+from remotemedia.errors import ConnectionLost, RemoteMediaError
+from remotemedia.formats import SPEECH_RATE
+
+CONNECT_SECONDS = 20.0
+"""How long the connection may take to come about."""
+REPLY_SECONDS = 10.0
+"""How long the server may take to answer a control message."""
+TAIL_SECONDS = 0.3
+"""Silence sent after the last audio, so that what the last word needs has arrived when the server
+is asked to finish."""
+QUIET_SECONDS = 0.25
+"""After the server has finished: once nothing came for so long, Python nodes have answered too."""
+LIVE_LIFETIME_MS = 250
+"""How long a result on the channel `live` is sent again before it is given up."""
+
+
+class Session:
+    """A session with a pipeline: send audio, iterate over events.
+
+    Iteration ends after `finish`, when every result has come, or when the server says goodbye; it
+    raises `ConnectionLost` when the connection breaks. Made by `connect`.
+
+    Attributes:
+        rate: rate of arrays that come without one, in hertz.
+    """
+
+    def __init__(self, target: Target, *, rate: int, speed: float, listen_only: bool) -> None:
+        """Prepare. Use `connect`."""
+        self.rate = rate
+        self._target = target
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._track = None if listen_only else AudioTrack(speed)
+        self._converter = Converter()
+        self._inbox = Inbox()
+        self._open = asyncio.Event()
+        self._ids = itertools.count(1)
+        self._replies: dict[int, asyncio.Future[dict[str, Json]]] = {}
+        self._results: RTCDataChannel | None = None
+        self._id = ""
+        self._participant = ""
+        self._pc_id = ""
+        self._closing = False
+
+    @property
+    def id(self) -> str:
+        """The session's id, with which others may join."""
+        return self._id
+
+    @property
+    def participant(self) -> str:
+        """Who we are in the session's results."""
+        return self._participant
+
+    @property
+    def dropped(self) -> int:
+        """Events that were not read in time and are lost."""
+        return self._inbox.dropped
+
+    @property
+    def sent_seconds(self) -> float:
+        """How much audio has gone out, in seconds."""
+        return self._track.sent / RATE if self._track else 0.0
+
+    async def send(self, audio: Audio) -> None:
+        """Send audio; waits while more than a second of it is still to go.
+
+        Args:
+            audio: float samples ``(n,)`` or ``(channels, n)`` from -1.0 to 1.0 at `rate`, or
+                ``(array, rate)``, or an `AudioFrame`. Channels are averaged.
+
+        Raises:
+            ParameterError: it is no audio.
+            ConnectionLost: the connection has broken.
+        """
+        with self._sending() as track:
+            await track.put(self._converter.convert(audio, self.rate))
+
+    async def send_file(
+        self, path: str | Path, progress: Callable[[float, float | None], None] | None = None
+    ) -> None:
+        """Send a file of any kind that PyAV reads.
+
+        Args:
+            path: the file.
+            progress: called with the seconds sent, and the file's length where it is known.
+
+        Raises:
+            MediaFileError: it cannot be read or holds no audio.
+            ConnectionLost: the connection has broken.
+        """
+        file = await asyncio.to_thread(AudioFile, Path(path))
+        try:
+            blocks = file.blocks()
+            began = self.sent_seconds
+            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+                with self._sending() as track:
+                    await track.put(block)
+                if progress is not None:
+                    progress(self.sent_seconds - began, file.seconds)
+        finally:
+            file.close()
+
+    async def finish(self) -> None:
+        """Say that no more audio comes. Events go on until every result has come, then end.
+
+        Raises:
+            ConnectionLost: the connection has broken.
+        """
+        if self._track is not None:
+            with self._sending() as track:
+                await track.put(self._converter.flush())
+                await track.put(np.zeros(int(RATE * TAIL_SECONDS), np.int16))
+                await track.drain()
+        with contextlib.suppress(RemoteMediaError, TimeoutError, asyncio.TimeoutError):
+            await self.control("flush")
+        with contextlib.suppress(asyncio.TimeoutError):
+            while not self._inbox.ended:
+                await asyncio.wait_for(self._inbox.changed(), QUIET_SECONDS)
+        self._inbox.end()
+
+    async def control(self, kind: str, **fields: Json) -> dict[str, Json]:
+        """Send a control message, such as ``configure``, and give the server's answer.
+
+        Raises:
+            RemoteMediaError: the server refused; the error has its code and words.
+            ConnectionLost: the connection has broken.
+        """
+        if self._results is None or self._results.readyState != "open":
+            raise ConnectionLost("the connection is closed.")
+        number = next(self._ids)
+        reply: asyncio.Future[dict[str, Json]] = asyncio.get_running_loop().create_future()
+        self._replies[number] = reply
+        try:
+            self._results.send(json.dumps({"type": kind, "id": number, **fields}))
+            answer = await asyncio.wait_for(reply, REPLY_SECONDS)
+        finally:
+            del self._replies[number]
+        error = answer.get("data")
+        if answer.get("type") == "error" and isinstance(error, dict):
+            raise RemoteMediaError(
+                str(error.get("message", "refused")),
+                code=str(error.get("code", "")) or None,
+                field=_optional(error.get("field")),
+                hint=_optional(error.get("hint")),
+            )
+        return answer
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Give the events as they come. Several iterations share them."""
+        return self._events()
+
+    async def _events(self) -> AsyncIterator[Event]:
+        while (event := await self._inbox.get()) is not None:
+            yield event
+
+    async def open(self, *, join: str | None = None, verify_tls: bool = True) -> None:
+        """Connect. Called by `connect`."""
+        peer = self._peer
+        peer.add_listener("connectionstatechange", self._on_state)
+        if self._track is not None:
+            peer.addTransceiver(self._track, direction="sendonly")
+        results = peer.createDataChannel("results")
+        results.add_listener("open", self._open.set)
+        live = peer.createDataChannel("live", ordered=False, maxPacketLifeTime=LIVE_LIFETIME_MS)
+        for channel in (results, live):
+            channel.add_listener("message", self._on_message)
+        results.add_listener("close", self._on_close)
+        self._results = results
+        use_loopback_where_nothing_else_is()
+        await peer.setLocalDescription(await peer.createOffer())
+        answer = await send_offer(
+            self._target, peer.localDescription.sdp, join=join, verify_tls=verify_tls
+        )
+        self._id, self._pc_id = answer.session_id, answer.pc_id
+        self._participant = answer.participant or ""
+        await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
+        try:
+            await asyncio.wait_for(self._opened(), CONNECT_SECONDS)
+        except asyncio.TimeoutError:
+            raise ConnectionLost(
+                f"no connection came about within {CONNECT_SECONDS:g} s.",
+                hint="Is UDP to the server let through? Its media ports are in its configuration.",
+                code="RM-3001",
+            ) from None
+
+    async def close(self) -> None:
+        """Leave the session."""
+        self._closing = True
+        self._inbox.end()
+        if self._track is not None:
+            self._track.stop()
+        await self._peer.close()
+
+    async def _opened(self) -> None:
+        ended = asyncio.ensure_future(self._ended())
+        opened = asyncio.ensure_future(self._open.wait())
+        try:
+            await asyncio.wait({ended, opened}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                await self._inbox.get()
+                raise ConnectionLost("the connection was closed before it was open.")
+        finally:
+            ended.cancel()
+            opened.cancel()
+
+    async def _ended(self) -> None:
+        while not self._inbox.ended:
+            await self._inbox.changed()
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[AudioTrack]:
+        if self._track is None:
+            raise ConnectionLost("this participant only listens.", code="RM-2005")
+        try:
+            yield self._track
+        except MediaStreamError:
+            raise ConnectionLost("the connection is closed.") from None
+
+    def _on_message(self, message: str | bytes) -> None:
+        if not isinstance(message, str):
+            return
+        event = parse(message)
+        if event is None:
+            self._on_reply(message)
+            return
+        if isinstance(event, Ready) and not self._participant:
+            self._participant = event.participant
+        self._inbox.put(event)
+        if isinstance(event, Bye):
+            self._inbox.end()
+            self._stop_sending()
+
+    def _on_reply(self, text: str) -> None:
+        with contextlib.suppress(ValueError, RecursionError):
+            message = json.loads(text)
+            number = message.get("id") if isinstance(message, dict) else None
+            reply = self._replies.get(number) if isinstance(number, int) else None
+            if reply is not None and not reply.done():
+                reply.set_result(message)
+
+    def _on_close(self) -> None:
+        self._lost("the server closed the connection.")
+
+    def _on_state(self) -> None:
+        if self._peer.connectionState in {"failed", "closed"}:
+            self._lost("the connection to the server broke.")
+
+    def _lost(self, message: str) -> None:
+        self._inbox.end(None if self._closing else ConnectionLost(message))
+        self._stop_sending()
+
+    def _stop_sending(self) -> None:
+        if self._track is not None:
+            self._track.stop()
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    *,
+    join: str | None = None,
+    rate: int = SPEECH_RATE,
+    fast: bool = False,
+    listen_only: bool = False,
+    verify_tls: bool = True,
+) -> AsyncIterator[Session]:
+    """Open a session with a pipeline, or join one.
+
+    ::
+
+        async with remotemedia.connect("http://127.0.0.1:8080/mic-vad") as session:
+            await session.send(audio)
+            await session.finish()
+            async for event in session:
+                print(event)
+
+    Args:
+        url: where the pipeline is served, ``http://host:port/name``; without a name it is the
+            server's only one.
+        join: the session to join, instead of opening one.
+        rate: rate of arrays that come without one, in hertz.
+        fast: send faster than real time (20 times); results are about media time and stay the
+            same, but Python nodes may not keep up.
+        listen_only: send no audio, to hear of a session that is joined.
+        verify_tls: whether the server's certificate must be trusted.
+
+    Raises:
+        ServerUnreachable: nobody answers at the URL.
+        ServerRefused: the server says no; the error has its code and words.
+        ConnectionLost: no connection came about.
+    """
+    speed = FAST if fast else 1.0
+    session = Session(Target.parse(url), rate=rate, speed=speed, listen_only=listen_only)
+    try:
+        await session.open(join=join, verify_tls=verify_tls)
+        yield session
+    finally:
+        await session.close()
+
+
+def use_loopback_where_nothing_else_is() -> None:
+    """Let a machine without a network reach itself: aioice never offers 127.0.0.1 by itself."""
+    original = aioice.ice.get_host_addresses
+    if getattr(original, "with_loopback", False):
+        return
+
+    def addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        return original(use_ipv4, use_ipv6) or (["127.0.0.1"] if use_ipv4 else [])
+
+    addresses.with_loopback = True  # type: ignore[attr-defined]
+    aioice.ice.get_host_addresses = addresses
+
+
+def _optional(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
