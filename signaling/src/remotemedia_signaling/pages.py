@@ -105,7 +105,7 @@ def find_file(root: Path, path: str) -> Path | None:
         base = root.resolve()
         file = base.joinpath(*segments).resolve()
         inside = file.is_relative_to(base) and file.is_file()
-    except (OSError, ValueError):  # too long a name, a loop of links
+    except (OSError, ValueError, RuntimeError):  # too long a name, a loop of links
         return None
     return file if inside else None
 

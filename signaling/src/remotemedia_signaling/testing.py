@@ -67,7 +67,9 @@ class FakeHost:
             raise HostError(ErrorCode.INVALID_SDP, "expected v=0", field="sdp")
         names = [info.name for info in self.infos]
         if offer.pipeline is not None and offer.pipeline not in names:
-            raise HostError(ErrorCode.UNKNOWN_PIPELINE, "no pipeline has that name", field="pipeline")
+            raise HostError(
+                ErrorCode.UNKNOWN_PIPELINE, "no pipeline has that name", field="pipeline"
+            )
         self.offers.append(offer)
         known = [key for key, each in self.running.items() if offer.pc_id in each.pc_ids]
         if known:
@@ -123,9 +125,7 @@ class FakeHost:
         """List the pipelines."""
         return self.infos
 
-    async def events(
-        self, session_id: str, after_seq: int | None
-    ) -> AsyncIterator[SessionEvent]:
+    async def events(self, session_id: str, after_seq: int | None) -> AsyncIterator[SessionEvent]:
         """Yield the kept events after `after_seq`, then those that come."""
         session = self._session(session_id)
         position = 0
