@@ -1,5 +1,5 @@
 //! Plans and frames for the tests.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::sync::Arc;
 
