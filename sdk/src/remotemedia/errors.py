@@ -25,9 +25,11 @@ class RemoteMediaError(Exception):
         message: what is wrong.
         field: path of the offending field, such as ``nodes[2].params.threshold``.
         hint: what to do about it.
+        source: the file or the pipeline that it is about, where there are several.
     """
 
     code = INTERNAL
+    source: str | None = None
 
     def __init__(
         self,
@@ -45,9 +47,7 @@ class RemoteMediaError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        where = f"{self.field}: " if self.field else ""
-        hint = f" {self.hint}" if self.hint else ""
-        return f"{where}{self.message}{hint}"
+        return _text(self.source, self.field, self.message, self.hint)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class Problem:
     hint: str | None = None
 
     def __str__(self) -> str:
-        hint = f" {self.hint}" if self.hint else ""
-        return f"{self.field}: {self.message}{hint}"
+        return _text(None, self.field, self.message, self.hint)
 
 
 class ManifestError(RemoteMediaError, ValueError):
@@ -159,3 +158,9 @@ class ConnectionLost(RemoteMediaError, ConnectionError):  # noqa: N818 - the use
     """The connection ended before its work was done."""
 
     code = "RM-3004"
+
+
+def _text(source: str | None, field: str | None, message: str, hint: str | None) -> str:
+    # "$" is the whole of what was given.
+    parts = [source, None if field == "$" else field, message]
+    return ": ".join(part for part in parts if part) + (f" {hint}" if hint else "")

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, NoReturn, overload
 from remotemedia._parameters import shorten
 from remotemedia._suggest import did_you_mean
 from remotemedia.base import BuiltinNode, FunctionNode, Node, process_of
-from remotemedia.errors import ManifestError, NotInThisVersion, ParameterError
+from remotemedia.errors import (
+    ManifestError,
+    NotInThisVersion,
+    ParameterError,
+    RemoteMediaError,
+)
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -63,6 +68,7 @@ class Pipeline:
         self._entries: list[_Entry] = []
         self._links: list[tuple[str, str]] | None = None
         self._base: Path | None = None
+        self._source: str | None = None
         if parts and isinstance(parts[0], str):
             if name is not None:
                 raise ParameterError("the pipeline has two names.", field="name")
@@ -168,7 +174,13 @@ class Pipeline:
         """Make a pipeline of a ``.yaml`` or ``.json`` file. See `from_dict`."""
         from remotemedia.manifest import load_file
 
-        return cls._of(load_file(Path(path)), enable_metrics, Path(path).resolve().parent)
+        try:
+            made = cls._of(load_file(Path(path)), enable_metrics, Path(path).resolve().parent)
+        except RemoteMediaError as error:
+            error.source = str(path)
+            raise
+        made._source = str(path)
+        return made
 
     @classmethod
     def _of(cls, manifest: Manifest, enable_metrics: bool, base: Path | None) -> Self:
@@ -222,7 +234,11 @@ class Pipeline:
         """
         from remotemedia.planning import plan_graph
 
-        return plan_graph(self._graph())
+        try:
+            return plan_graph(self._graph())
+        except RemoteMediaError as error:
+            error.source = self._source or f'pipeline "{self.name}"'
+            raise
 
     def resolve(self) -> dict[str, JsonValue]:
         """Give what runs, as plain data: the resolved manifest. See `plan` for errors."""

@@ -228,10 +228,13 @@ def _settings(config: Path | None, host: str | None, port: int | None, tls: bool
 def _announce(server: SignalingServer, pipelines: list[Pipeline]) -> None:
     output = Console()
     page = server.config.web_root is not None
-    output.print(Text("open " if page else "listening at ").append(server.url + "/", style="bold"))
+    line = Text("open " if page else "listening at ").append(server.url + "/", style="bold")
+    output.print(line, soft_wrap=True)
     for pipeline in pipelines:
         described = f"  {pipeline.description}" if pipeline.description else ""
-        output.print(Text(f"  {server.url}/{pipeline.name}").append(described, style="dim"))
+        output.print(
+            Text(f"  {server.url}/{pipeline.name}").append(described, style="dim"), soft_wrap=True
+        )
     if not page:
         output.print(Text("  there is no page: build it with `make setup`", style="yellow"))
     output.print(Text("Ctrl-C ends it", style="dim"))

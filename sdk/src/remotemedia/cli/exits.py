@@ -79,7 +79,8 @@ def exit_code(error: RemoteMediaError) -> int:
 def show(error: RemoteMediaError) -> None:
     """Print an error: what is wrong, where, and what to do."""
     if isinstance(error, ManifestError) and len(error.problems) > 1:
-        print_error(f"{len(error.problems)} problems:", error.code)
+        source = f"{error.source}: " if error.source else ""
+        print_error(f"{source}{len(error.problems)} problems:", error.code)
         for problem in error.problems:
             errors.print(Text(f"  {problem}"), soft_wrap=True)
         return

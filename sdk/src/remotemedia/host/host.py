@@ -27,7 +27,6 @@ from remotemedia.errors import (
     INTERNAL,
     UNKNOWN_PIPELINE,
     ManifestError,
-    NotInThisVersion,
     ParameterError,
     RemoteMediaError,
 )
@@ -283,7 +282,7 @@ def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
     """Plan pipelines that are served together.
 
     Raises:
-        ManifestError: one cannot run; its name stands before the text.
+        ManifestError: one cannot run; the error says which.
         ParameterError: there is none, or two have the same name.
     """
     if not pipelines:
@@ -294,14 +293,7 @@ def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
             raise ParameterError(
                 f'two pipelines are called "{name}".', hint="Give one another metadata.name."
             )
-    plans: list[Plan] = []
-    for pipeline in pipelines:
-        try:
-            plans.append(pipeline.plan())
-        except (ManifestError, NotInThisVersion) as error:
-            error.message = f'pipeline "{pipeline.name}": {error.message}'
-            raise
-    return plans
+    return [pipeline.plan() for pipeline in pipelines]
 
 
 def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:

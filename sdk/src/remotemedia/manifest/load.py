@@ -83,9 +83,9 @@ def load_file(path: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ManifestError(f"{path}: {reason}.", field="$") from error
+        raise ManifestError(f"cannot be read: {reason}.", field="$") from error
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not text in UTF-8.", field="$") from error
+        raise ManifestError("is not text in UTF-8.", field="$") from error
     return load_json(text) if path.suffix == ".json" else load_yaml(text)
 
 

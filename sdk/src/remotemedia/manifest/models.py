@@ -26,7 +26,9 @@ def _fits(name: str) -> str:
     return name
 
 
-Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f$/\\?#]+$", max_length=64), AfterValidator(_fits)]
+Name = Annotated[
+    str, Field(pattern=r"^[^\x00-\x1f\x7f$/\\?#]+$", max_length=64), AfterValidator(_fits)
+]
 
 _FIRST_HINTS = {"rustpython": "python", "cpython": "python", "cpython_wasm": "python"}
 """Hints of version 0.1, and what they are called now."""

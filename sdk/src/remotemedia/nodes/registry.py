@@ -146,7 +146,7 @@ def parameters(cls: type[BuiltinNode]) -> list[ParameterInfo]:
 def _type_text(schema: Mapping[str, object]) -> str:
     options = schema.get("anyOf")
     if isinstance(options, list):
-        return " | ".join(_type_text(option) for option in options)
+        return " | ".join(_type_text(each) for each in options if each != {"type": "null"})
     values = schema.get("enum")
     if isinstance(values, list):
         return " | ".join(f'"{value}"' for value in values)
