@@ -6,9 +6,11 @@ mod dtls;
 mod error;
 pub mod ice;
 mod identity;
+mod media;
 pub mod sdp;
 mod transmit;
 
 pub use error::{CloseReason, PeerError, SendError};
 pub use identity::Identity;
+pub use media::{ReceptionReport, RtpHeader};
 pub use transmit::Transmit;
