@@ -3,40 +3,53 @@
 use crate::simd::{LANES, Lane, mul_add};
 
 /// How many columns are computed side by side: each weight that was loaded is used so often.
-pub(super) const TILE: usize = 4;
+const TILE: usize = 4;
 
-/// A weight matrix with its bias, packed: panel after panel of 16 rows, each panel column-major,
-/// so that one aligned vector holds one column of a panel.
+/// A weight matrix of `TAPS` blocks of `DEPTH` columns, with its bias.
+///
+/// Packed panel after panel of 16 rows, each panel column-major, so that one aligned vector holds
+/// one column of a panel. The depth is a constant so that the inner loop needs no checks.
 #[derive(Debug)]
-pub(super) struct Matrix {
-    columns: usize,
-    weights: Vec<Lane>,
+pub(super) struct Matrix<const DEPTH: usize, const TAPS: usize = 1> {
+    panels: Vec<[[Lane; DEPTH]; TAPS]>,
     bias: Vec<Lane>,
 }
 
-impl Matrix {
-    /// Packs the matrix whose element is `at(row, column)`; `rows` is a multiple of 64.
+impl<const DEPTH: usize, const TAPS: usize> Matrix<DEPTH, TAPS> {
+    /// Packs the matrix whose element is `at(row, tap, column)`; `rows` is a multiple of 64.
     pub(super) fn pack(
         rows: usize,
-        columns: usize,
         bias: impl Fn(usize) -> f32,
-        at: impl Fn(usize, usize) -> f32,
+        at: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         assert!(rows.is_multiple_of(4 * LANES), "the kernel takes up to four panels at once");
-        let panels = rows / LANES;
-        let lane = |panel: usize, value: &dyn Fn(usize) -> f32| {
-            Lane(std::array::from_fn(|row| value(panel * LANES + row)))
-        };
-        let mut weights = Vec::with_capacity(panels * columns);
-        for panel in 0..panels {
-            weights.extend((0..columns).map(|column| lane(panel, &|row| at(row, column))));
-        }
-        let bias = (0..panels).map(|panel| lane(panel, &bias)).collect();
-        Self { columns, weights, bias }
+        let first_rows = || (0..rows).step_by(LANES);
+        let panels = first_rows()
+            .map(|first| {
+                std::array::from_fn(|tap| {
+                    std::array::from_fn(|column| {
+                        Lane(std::array::from_fn(|row| at(first + row, tap, column)))
+                    })
+                })
+            })
+            .collect();
+        let bias =
+            first_rows().map(|first| Lane(std::array::from_fn(|row| bias(first + row)))).collect();
+        Self { panels, bias }
     }
 
-    fn panels(&self) -> usize {
-        self.bias.len()
+    /// One tap of `P` panels from `panel` on.
+    #[inline(always)]
+    fn tap<const P: usize>(&self, panel: usize, tap: usize) -> [&[Lane; DEPTH]; P] {
+        std::array::from_fn(|p| &self.panels[panel + p][tap])
+    }
+
+    #[inline(always)]
+    fn bias<const P: usize, const L: usize>(&self, panel: usize, first_row: usize) -> Sums<P, L> {
+        std::array::from_fn(|p| {
+            let bias = &self.bias[panel + p].0[first_row..first_row + L];
+            [std::array::from_fn(|l| bias[l]); TILE]
+        })
     }
 }
 
@@ -56,10 +69,39 @@ pub(super) struct Columns<'a, I, O> {
     pub(super) count: usize,
 }
 
+impl<I: Fn(usize) -> usize, O: Fn(usize) -> usize> Columns<'_, I, O> {
+    #[inline(always)]
+    fn inputs<const N: usize, const DEPTH: usize>(&self, column: usize) -> [&[f32; DEPTH]; N] {
+        std::array::from_fn(|n| {
+            self.input[(self.input_at)(column + n)..]
+                .first_chunk()
+                .expect("the scratch holds every column in full")
+        })
+    }
+
+    #[inline(always)]
+    fn store<const P: usize, const L: usize, const N: usize>(
+        &mut self,
+        column: usize,
+        row: usize,
+        sums: &Sums<P, L>,
+        after: After,
+    ) {
+        for (p, sums) in sums.iter().enumerate() {
+            for (n, sums) in sums.iter().enumerate().take(N) {
+                let at = (self.output_at)(column + n) + row + p * LANES;
+                for (value, sum) in self.output[at..at + L].iter_mut().zip(sums) {
+                    *value = if after == After::Relu { sum.max(0.0) } else { *sum };
+                }
+            }
+        }
+    }
+}
+
 /// Sums for `P` panels and up to [`TILE`] columns, `L` rows of each panel at a time.
 type Sums<const P: usize, const L: usize> = [[[f32; L]; TILE]; P];
 
-/// `sums += weights * columns` for `N` columns from column `FROM` of the tile.
+/// `sums + weights * columns` for `N` columns from column `FROM` of the tile.
 ///
 /// Every sum is built over the columns of the weights in their order, whatever the tile: a
 /// stream's result does not depend on the batch it is in.
@@ -70,16 +112,14 @@ fn accumulate<
     const L: usize,
     const FROM: usize,
     const N: usize,
+    const DEPTH: usize,
 >(
-    sums: &mut Sums<P, L>,
-    weights: [&[Lane]; P],
+    mut sums: Sums<P, L>,
+    weights: [&[Lane; DEPTH]; P],
     first_row: usize,
-    columns: [&[f32]; N],
-) {
-    let depth = weights[0].len();
-    let weights = weights.map(|panel| &panel[..depth]);
-    let columns = columns.map(|column| &column[..depth]);
-    for k in 0..depth {
+    columns: [&[f32; DEPTH]; N],
+) -> Sums<P, L> {
+    for k in 0..DEPTH {
         for p in 0..P {
             let row = &weights[p][k].0[first_row..first_row + L];
             for n in 0..N {
@@ -91,33 +131,14 @@ fn accumulate<
             }
         }
     }
-}
-
-#[inline(always)]
-fn start<const P: usize, const L: usize>(
-    matrix: &Matrix,
-    panel: usize,
-    first_row: usize,
-) -> Sums<P, L> {
-    std::array::from_fn(|p| {
-        let bias = &matrix.bias[panel + p].0[first_row..first_row + L];
-        [std::array::from_fn(|l| bias[l]); TILE]
-    })
-}
-
-#[inline(always)]
-fn store<const L: usize>(output: &mut [f32], at: usize, sums: &[f32; L], after: After) {
-    let output = &mut output[at..at + L];
-    for (value, sum) in output.iter_mut().zip(sums) {
-        *value = if after == After::Relu { sum.max(0.0) } else { *sum };
-    }
+    sums
 }
 
 /// `output = after(matrix * input + bias)` over all columns.
 ///
-/// `L` rows of a panel are summed at once (8 or 16, as registers allow); `P1`, `P2` and `P4` are
-/// how many panels go together for one, two and more columns, so that enough sums are under way
-/// to hide the latency of the multiplier.
+/// So many sums are computed together that the latency of the multiplier is hidden and the
+/// registers just hold them: `P1` panels for one column, `P2` for two, and for more columns `P4`
+/// panels with `L` of their 16 rows at a time.
 #[inline(always)]
 pub(super) fn multiply<
     const FMA: bool,
@@ -125,99 +146,85 @@ pub(super) fn multiply<
     const P1: usize,
     const P2: usize,
     const P4: usize,
+    const DEPTH: usize,
 >(
-    matrix: &Matrix,
-    columns: Columns<'_, impl Fn(usize) -> usize, impl Fn(usize) -> usize>,
-    after: After,
-) {
-    match columns.count {
-        0 => {}
-        1 => blocks::<FMA, L, P1>(matrix, columns, after),
-        2 => blocks::<FMA, L, P2>(matrix, columns, after),
-        _ => blocks::<FMA, L, P4>(matrix, columns, after),
-    }
-}
-
-#[inline(always)]
-fn blocks<const FMA: bool, const L: usize, const P: usize>(
-    matrix: &Matrix,
+    matrix: &Matrix<DEPTH>,
     mut columns: Columns<'_, impl Fn(usize) -> usize, impl Fn(usize) -> usize>,
     after: After,
 ) {
-    for panel in (0..matrix.panels()).step_by(P) {
-        for first_row in (0..LANES).step_by(L) {
-            let mut column = 0;
-            while column + TILE <= columns.count {
-                tile::<FMA, P, L, TILE>(matrix, panel, first_row, &mut columns, column, after);
-                column += TILE;
+    let count = columns.count;
+    match count {
+        0 => {}
+        1 => {
+            for panel in (0..matrix.panels.len()).step_by(P1) {
+                tile::<FMA, P1, LANES, 1, DEPTH>(matrix, panel, 0, &mut columns, 0, after);
             }
-            match columns.count - column {
-                1 => tile::<FMA, P, L, 1>(matrix, panel, first_row, &mut columns, column, after),
-                2 => tile::<FMA, P, L, 2>(matrix, panel, first_row, &mut columns, column, after),
-                3 => tile::<FMA, P, L, 3>(matrix, panel, first_row, &mut columns, column, after),
-                _ => {}
+        }
+        2 => {
+            for panel in (0..matrix.panels.len()).step_by(P2) {
+                tile::<FMA, P2, LANES, 2, DEPTH>(matrix, panel, 0, &mut columns, 0, after);
+            }
+        }
+        _ => {
+            for panel in (0..matrix.panels.len()).step_by(P4) {
+                for row in (0..LANES).step_by(L) {
+                    let columns = &mut columns;
+                    for at in (0..count - count % TILE).step_by(TILE) {
+                        tile::<FMA, P4, L, TILE, DEPTH>(matrix, panel, row, columns, at, after);
+                    }
+                    let at = count - count % TILE;
+                    match count % TILE {
+                        1 => tile::<FMA, P4, L, 1, DEPTH>(matrix, panel, row, columns, at, after),
+                        2 => tile::<FMA, P4, L, 2, DEPTH>(matrix, panel, row, columns, at, after),
+                        3 => tile::<FMA, P4, L, 3, DEPTH>(matrix, panel, row, columns, at, after),
+                        _ => {}
+                    }
+                }
             }
         }
     }
 }
 
 #[inline(always)]
-fn tile<const FMA: bool, const P: usize, const L: usize, const N: usize>(
-    matrix: &Matrix,
+fn tile<const FMA: bool, const P: usize, const L: usize, const N: usize, const DEPTH: usize>(
+    matrix: &Matrix<DEPTH>,
     panel: usize,
     first_row: usize,
     columns: &mut Columns<'_, impl Fn(usize) -> usize, impl Fn(usize) -> usize>,
     column: usize,
     after: After,
 ) {
-    let depth = matrix.columns;
-    let weights: [&[Lane]; P] =
-        std::array::from_fn(|p| &matrix.weights[(panel + p) * depth..][..depth]);
-    let inputs: [&[f32]; N] =
-        std::array::from_fn(|n| &columns.input[(columns.input_at)(column + n)..][..depth]);
-    let mut sums = start::<P, L>(matrix, panel, first_row);
-    accumulate::<FMA, P, L, 0, N>(&mut sums, weights, first_row, inputs);
-    for (p, sums) in sums.iter().enumerate() {
-        for (n, sums) in sums.iter().enumerate().take(N) {
-            let at = (columns.output_at)(column + n) + (panel + p) * LANES + first_row;
-            store(columns.output, at, sums, after);
-        }
-    }
+    let weights = matrix.tap(panel, 0);
+    let inputs = columns.inputs(column);
+    let sums = matrix.bias(panel, first_row);
+    let sums = accumulate::<FMA, P, L, 0, N, DEPTH>(sums, weights, first_row, inputs);
+    columns.store::<P, L, N>(column, panel * LANES + first_row, &sums, after);
 }
 
 /// A convolution of kernel 3, stride 1 and padding 1 over four frames, then ReLU.
 ///
-/// The matrix has the three taps side by side. Frame `f` of item `i` is read at
-/// `input_at(4 * i + f)` and written at `output_at(4 * i + f)`. The products with the padding are
-/// left out instead of multiplying zeros, a sixth of the work.
+/// Frame `f` of item `i` is column `4 * i + f`. The products with the padding are left out
+/// instead of multiplying zeros, a sixth of the work.
 #[inline(always)]
-pub(super) fn convolve_four_frames<const FMA: bool, const L: usize, const P: usize>(
-    matrix: &Matrix,
-    columns: Columns<'_, impl Fn(usize) -> usize, impl Fn(usize) -> usize>,
+pub(super) fn convolve_four_frames<
+    const FMA: bool,
+    const L: usize,
+    const P: usize,
+    const DEPTH: usize,
+>(
+    matrix: &Matrix<DEPTH, 3>,
+    mut columns: Columns<'_, impl Fn(usize) -> usize, impl Fn(usize) -> usize>,
 ) {
-    let channels = matrix.columns / 3;
-    for panel in (0..matrix.panels()).step_by(P) {
-        let taps: [[&[Lane]; P]; 3] = std::array::from_fn(|tap| {
-            std::array::from_fn(|p| {
-                &matrix.weights[(panel + p) * matrix.columns + tap * channels..][..channels]
-            })
-        });
-        for first_row in (0..LANES).step_by(L) {
-            for item in (0..columns.count).step_by(TILE) {
-                let [a, b, c, d]: [&[f32]; TILE] = std::array::from_fn(|frame| {
-                    &columns.input[(columns.input_at)(item + frame)..][..channels]
-                });
-                let mut sums = start::<P, L>(matrix, panel, first_row);
-                accumulate::<FMA, P, L, 1, 3>(&mut sums, taps[0], first_row, [a, b, c]);
-                accumulate::<FMA, P, L, 0, 4>(&mut sums, taps[1], first_row, [a, b, c, d]);
-                accumulate::<FMA, P, L, 0, 3>(&mut sums, taps[2], first_row, [b, c, d]);
-                for (p, sums) in sums.iter().enumerate() {
-                    for (frame, sums) in sums.iter().enumerate() {
-                        let at =
-                            (columns.output_at)(item + frame) + (panel + p) * LANES + first_row;
-                        store(columns.output, at, sums, After::Relu);
-                    }
-                }
+    for panel in (0..matrix.panels.len()).step_by(P) {
+        let [before, here, behind] = std::array::from_fn(|tap| matrix.tap::<P>(panel, tap));
+        for row in (0..LANES).step_by(L) {
+            for at in (0..columns.count).step_by(TILE) {
+                let [a, b, c, d] = columns.inputs(at);
+                let sums = matrix.bias(panel, row);
+                let sums = accumulate::<FMA, P, L, 1, 3, DEPTH>(sums, before, row, [a, b, c]);
+                let sums = accumulate::<FMA, P, L, 0, 4, DEPTH>(sums, here, row, [a, b, c, d]);
+                let sums = accumulate::<FMA, P, L, 0, 3, DEPTH>(sums, behind, row, [b, c, d]);
+                columns.store::<P, L, TILE>(at, panel * LANES + row, &sums, After::Relu);
             }
         }
     }
@@ -235,7 +242,8 @@ mod tests {
         const ROWS: usize = 64;
         const DEPTH: usize = 37;
         let weight = |row: usize, column: usize| value(row * DEPTH + column);
-        let matrix = Matrix::pack(ROWS, DEPTH, |row| value(row + 7), weight);
+        let matrix =
+            Matrix::<DEPTH>::pack(ROWS, |row| value(row + 7), |row, _, column| weight(row, column));
         let input: Vec<f32> = (0..count * 40).map(|n| value(n + 3)).collect();
         let mut output = vec![0.0; count * ROWS];
         let columns = Columns {
@@ -245,7 +253,7 @@ mod tests {
             output_at: |n| n * ROWS,
             count,
         };
-        multiply::<true, L, P, P, P>(&matrix, columns, After::Relu);
+        multiply::<true, L, P, P, P, DEPTH>(&matrix, columns, After::Relu);
         for column in 0..count {
             for row in 0..ROWS {
                 let sum: f32 =
@@ -270,8 +278,9 @@ mod tests {
     #[test]
     fn a_convolution_pads_with_zeros() {
         const CHANNELS: usize = 5;
-        let weight = |row: usize, column: usize| value(row * 3 * CHANNELS + column);
-        let matrix = Matrix::pack(64, 3 * CHANNELS, |_| 0.5, weight);
+        let weight =
+            |row: usize, tap: usize, column: usize| value((row * 3 + tap) * CHANNELS + column);
+        let matrix = Matrix::<CHANNELS, 3>::pack(64, |_| 0.5, weight);
         let input: Vec<f32> = (0..8 * CHANNELS).map(|n| value(n + 1)).collect();
         let mut output = vec![0.0; 8 * 64];
         let columns = Columns {
@@ -281,7 +290,7 @@ mod tests {
             output_at: |n| n * 64,
             count: 8,
         };
-        convolve_four_frames::<false, 16, 2>(&matrix, columns);
+        convolve_four_frames::<false, 16, 2, CHANNELS>(&matrix, columns);
         for frame in 0..8_usize {
             for row in 0..64 {
                 let mut sum = 0.5;
@@ -291,7 +300,7 @@ mod tests {
                     };
                     let at = (frame / 4 * 4 + source) * CHANNELS;
                     for channel in 0..CHANNELS {
-                        sum += weight(row, tap * CHANNELS + channel) * input[at + channel];
+                        sum += weight(row, tap, channel) * input[at + channel];
                     }
                 }
                 let got = output[frame * 64 + row];

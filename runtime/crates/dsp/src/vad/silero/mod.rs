@@ -152,7 +152,7 @@ impl Model {
             match self.isa {
                 Isa::Detected => forward_detected(self, chunk, scratch),
                 Isa::Avx2 => forward_avx2(self, chunk, scratch),
-                Isa::Baseline => forward_chunk::<BASELINE_FMA, 8, 4, 2, 1>(self, chunk, scratch),
+                Isa::Baseline => forward_chunk::<BASELINE_FMA, 8, 2, 1, 1>(self, chunk, scratch),
             }
         }
     }
@@ -163,7 +163,7 @@ fn forward_detected(model: &Model, batch: &mut [Item<'_>], scratch: &mut Scratch
     match_target! {
         "x86_64+avx512f" => forward_chunk::<true, 16, 4, 4, 2>(model, batch, scratch),
         "x86_64+avx2+fma" => forward_chunk::<true, 16, 4, 2, 1>(model, batch, scratch),
-        _ => forward_chunk::<BASELINE_FMA, 8, 4, 2, 1>(model, batch, scratch),
+        _ => forward_chunk::<BASELINE_FMA, 8, 2, 1, 1>(model, batch, scratch),
     }
 }
 
@@ -171,7 +171,7 @@ fn forward_detected(model: &Model, batch: &mut [Item<'_>], scratch: &mut Scratch
 fn forward_avx2(model: &Model, batch: &mut [Item<'_>], scratch: &mut Scratch) {
     match_target! {
         "x86_64+avx2+fma" => forward_chunk::<true, 16, 4, 2, 1>(model, batch, scratch),
-        _ => forward_chunk::<BASELINE_FMA, 8, 4, 2, 1>(model, batch, scratch),
+        _ => forward_chunk::<BASELINE_FMA, 8, 2, 1, 1>(model, batch, scratch),
     }
 }
 
@@ -201,7 +201,7 @@ fn forward_chunk<
             &mut spectrum[..items.len() * SPECTRUM],
         );
     }
-    convolve_four_frames::<FMA, L, P4>(
+    convolve_four_frames::<FMA, L, P4, _>(
         &weights.encoder0,
         Columns {
             input: &scratch.spectrum,
@@ -212,7 +212,7 @@ fn forward_chunk<
         },
     );
     // Stride 2: the columns start at the padding and at the second frame.
-    multiply::<FMA, L, P1, P2, P4>(
+    multiply::<FMA, L, P1, P2, P4, _>(
         &weights.encoder1,
         Columns {
             input: &scratch.encoded0,
@@ -223,7 +223,7 @@ fn forward_chunk<
         },
         After::Relu,
     );
-    multiply::<FMA, L, P1, P2, P4>(
+    multiply::<FMA, L, P1, P2, P4, _>(
         &weights.encoder2,
         Columns {
             input: &scratch.encoded1,
@@ -234,7 +234,7 @@ fn forward_chunk<
         },
         After::Relu,
     );
-    multiply::<FMA, L, P1, P2, P4>(
+    multiply::<FMA, L, P1, P2, P4, _>(
         &weights.encoder3,
         Columns {
             input: &scratch.encoded2,
@@ -248,7 +248,7 @@ fn forward_chunk<
     for (item, input) in batch.iter().zip(scratch.recurrent.chunks_exact_mut(RECURRENT)) {
         input[HIDDEN..].copy_from_slice(&item.state.hidden);
     }
-    multiply::<FMA, L, P1, P2, P4>(
+    multiply::<FMA, L, P1, P2, P4, _>(
         &weights.lstm,
         Columns {
             input: &scratch.recurrent,

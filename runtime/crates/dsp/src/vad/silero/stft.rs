@@ -40,7 +40,7 @@ pub(super) fn bin_at(index: usize) -> usize {
 #[derive(Debug)]
 pub(super) struct Stft {
     /// Cosines of the even and of the odd samples, sines of the even and of the odd ones.
-    parts: [Matrix; 4],
+    parts: [Matrix<PART>; 4],
     /// The middle bin: the real part has only even samples, the imaginary one only odd ones.
     middle: [[f32; PART]; 2],
 }
@@ -51,7 +51,9 @@ impl Stft {
         let angle = |k: usize, n: usize| TAU * ((k * n) % FRAME) as f64 / FRAME as f64;
         let cosine = |k: usize, n: usize| (hann(n) * angle(k, n).cos()) as f32;
         let sine = |k: usize, n: usize| (hann(n) * angle(k, n).sin()) as f32;
-        let part = |at: &dyn Fn(usize, usize) -> f32| Matrix::pack(PART, PART, |_| 0.0, at);
+        let part = |at: &dyn Fn(usize, usize) -> f32| {
+            Matrix::pack(PART, |_| 0.0, |row, _, column| at(row, column))
+        };
         Self {
             parts: [
                 part(&|k, m| cosine(k, even(m))),
@@ -98,7 +100,7 @@ impl Stft {
                 output_at: at,
                 count: frames,
             };
-            multiply::<FMA, L, P1, P2, P4>(part, columns, After::Nothing);
+            multiply::<FMA, L, P1, P2, P4, PART>(part, columns, After::Nothing);
         }
         for frame in 0..frames {
             let spectrum = &mut spectrum[frame * STRIDE..(frame + 1) * STRIDE];

@@ -12,15 +12,15 @@ const BYTES: &[u8] = include_bytes!("../../../weights/silero_v6.bin");
 #[derive(Debug)]
 pub(super) struct Weights {
     /// 129 bins of three frames to 128 channels, the bins in the order of [`bin_at`].
-    pub(super) encoder0: Matrix,
+    pub(super) encoder0: Matrix<BINS, 3>,
     /// 128 channels of three frames to 64.
-    pub(super) encoder1: Matrix,
+    pub(super) encoder1: Matrix<{ 3 * 128 }>,
     /// 64 channels of two frames to 64: the first tap would only ever meet padding.
-    pub(super) encoder2: Matrix,
+    pub(super) encoder2: Matrix<{ 2 * 64 }>,
     /// 64 channels of one frame to 128: both outer taps would only ever meet padding.
-    pub(super) encoder3: Matrix,
+    pub(super) encoder3: Matrix<64>,
     /// 128 features and 128 of the hidden state to the gates i, f, g, o.
-    pub(super) lstm: Matrix,
+    pub(super) lstm: Matrix<{ 2 * HIDDEN }>,
     /// The hidden state to one logit.
     pub(super) output: [f32; HIDDEN],
     pub(super) output_bias: f32,
@@ -44,41 +44,36 @@ impl Weights {
         let output_bias = reader.tensor(1);
         assert!(reader.rest.is_empty(), "silero_v6.bin is longer than its tensors");
 
-        // A column of a packed convolution is (tap, channel): frames that lie one after the
-        // other in memory are then one column. `[row][channel][tap]` is the published order.
-        let tap = |conv: &[f32], channels: usize, row: usize, channel: usize, tap: usize| {
+        // `[row][channel][tap]` is the published order. The frames that a column of the second
+        // and third convolution sees lie one after the other in memory, so their taps are one.
+        let at = |conv: &[f32], channels: usize, row: usize, channel: usize, tap: usize| {
             conv[(row * channels + channel) * 3 + tap]
         };
         Self {
             encoder0: Matrix::pack(
                 128,
-                3 * BINS,
                 |row| bias0[row],
-                |row, column| tap(&conv0, BINS, row, bin_at(column % BINS), column / BINS),
+                |row, tap, channel| at(&conv0, BINS, row, bin_at(channel), tap),
             ),
             encoder1: Matrix::pack(
                 64,
-                3 * 128,
                 |row| bias1[row],
-                |row, column| tap(&conv1, 128, row, column % 128, column / 128),
+                |row, _, column| at(&conv1, 128, row, column % 128, column / 128),
             ),
             encoder2: Matrix::pack(
                 64,
-                2 * 64,
                 |row| bias2[row],
-                |row, column| tap(&conv2, 64, row, column % 64, 1 + column / 64),
+                |row, _, column| at(&conv2, 64, row, column % 64, 1 + column / 64),
             ),
             encoder3: Matrix::pack(
                 128,
-                64,
                 |row| bias3[row],
-                |row, column| tap(&conv3, 64, row, column, 1),
+                |row, _, channel| at(&conv3, 64, row, channel, 1),
             ),
             lstm: Matrix::pack(
                 GATES,
-                2 * HIDDEN,
                 |row| lstm_bias[row],
-                |row, column| match column.checked_sub(HIDDEN) {
+                |row, _, column| match column.checked_sub(HIDDEN) {
                     None => input[row * HIDDEN + column],
                     Some(column) => recurrent[row * HIDDEN + column],
                 },
