@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-
 from remotemedia_signaling import ServerConfig, SignalingServer
 from remotemedia_signaling.testing import Client, FakeHost
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-
 from remotemedia_signaling import ErrorCode, HostError
 from remotemedia_signaling.testing import Client, FakeHost
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from remotemedia_signaling import ErrorCode, HostError, SignalingServer
 from remotemedia_signaling.testing import Client, FakeHost, settled
 

@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from yarl import URL
-
 from remotemedia_signaling import create_app
 from remotemedia_signaling.pages import RESERVED_NAMES, find_file
 from remotemedia_signaling.testing import Client, FakeHost
+from yarl import URL
 
 Serve = Callable[..., Awaitable[Client]]
 HTML = {"Accept": "text/html,*/*"}

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
-
 from remotemedia_signaling import ErrorCode
 from remotemedia_signaling.testing import Client, FakeHost
 

@@ -337,15 +337,18 @@ def _options(location: tuple[int | str, ...]) -> list[str]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is given twice, where YAML would take the last one in silence."""
+    """Refuses keys that are no text or given twice: YAML would take the last one in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            name = str(getattr(key, "value", key))
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{name!r} is given twice", key.start_mark
-                )
+            name = str(key.value)
+            problem = ""
+            if key.tag != "tag:yaml.org,2002:str":
+                problem = f"{name[:80]!r} is not the name of an option"
+            elif name in seen:
+                problem = f"{name!r} is given twice"
+            if problem:
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep=deep)

@@ -16,6 +16,8 @@ from remotemedia_signaling.errors import ApiError, ErrorCode
 from remotemedia_signaling.messages import ModelT, parse_json, validate
 from remotemedia_signaling.service import SERVICE, logger
 
+SERVER_NAME: Final = "RemoteMedia"
+"""The Server header: not which versions."""
 STREAMED: Final = frozenset({"/ws", "/api/sessions/{id}/events"})
 """Routes whose duration says nothing about speed."""
 
@@ -42,7 +44,7 @@ def json_response(
 
 def error_response(error: ApiError) -> web.Response:
     """Make the answer that an error becomes."""
-    headers = dict(error.headers)
+    headers = {hdrs.SERVER: SERVER_NAME, **error.headers}
     if error.retry_after is not None:
         headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(error.retry_after)))
     return json_response({"error": error.describe()}, status=error.http_status, headers=headers)

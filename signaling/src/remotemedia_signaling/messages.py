@@ -66,8 +66,8 @@ class OfferBody(Message):
     @classmethod
     def _bound_request_data(cls, value: JsonValue) -> JsonValue:
         try:
-            size = len(json.dumps(value, ensure_ascii=False).encode())
-        except ValueError as error:  # an integer of thousands of digits, a lone surrogate
+            size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+        except ValueError as error:  # thousands of digits, 1e999, a lone surrogate
             raise ValueError("cannot be written as JSON") from error
         if size > MAX_REQUEST_DATA_BYTES:
             raise ValueError(f"at most {MAX_REQUEST_DATA_BYTES} bytes of JSON, got {size}")

@@ -15,6 +15,7 @@ from yarl import URL
 
 from remotemedia_signaling.config import ServerConfig, is_loopback
 from remotemedia_signaling.errors import ApiError, ErrorCode
+from remotemedia_signaling.http import SERVER_NAME
 
 API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY: Final = "; ".join(
@@ -57,7 +58,7 @@ class Guard:
         """Add the headers that every answer carries."""
         headers = response.headers
         headers.setdefault("Content-Security-Policy", API_POLICY)
-        headers[hdrs.SERVER] = "RemoteMedia"  # not which versions
+        headers[hdrs.SERVER] = SERVER_NAME
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("Referrer-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 from pydantic import JsonValue
+from yarl import URL
 
 from remotemedia_signaling.errors import ErrorCode
 from remotemedia_signaling.host import (
@@ -219,7 +220,7 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
 
-    async def call(self, method: str, path: str, **options: Any) -> Reply:
+    async def call(self, method: str, path: str | URL, **options: Any) -> Reply:
         """Send a request and read the whole answer; `options` are aiohttp's."""
         async with self.session.request(method, path, **options) as response:
             return Reply(response.status, response.headers, await response.read())
@@ -233,7 +234,7 @@ async def settled(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Let the loop turn until `condition` holds: for what happens on the far side of a socket."""
 
     async def turn() -> None:
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (the condition is on the far side: no event tells)
             await asyncio.sleep(0.001)
 
     await asyncio.wait_for(turn(), seconds)
