@@ -17,7 +17,7 @@ export default defineConfig(
     rules: {
       // Numbers read well in text as they are.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
-      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       eqeqeq: 'error',
       'max-lines': ['error', { max: 350, skipBlankLines: true, skipComments: true }],
       'no-restricted-properties': [
@@ -25,5 +25,9 @@ export default defineConfig(
         { property: 'innerHTML', message: 'Text from a server must stay text.' },
       ],
     },
+  },
+  {
+    files: ['tools/**', 'tests/**'],
+    languageOptions: { globals: { console: 'readonly', URL: 'readonly', Buffer: 'readonly', setTimeout: 'readonly', setInterval: 'readonly', clearInterval: 'readonly', fetch: 'readonly', performance: 'readonly' } },
   },
 );

@@ -5,7 +5,7 @@ import { Heartbeat } from './heartbeat.ts';
 import type { Api } from './http.ts';
 import { Inbox } from './inbox.ts';
 import { Link, type LinkRequest } from './link.ts';
-import type { ControlMessage, ControlReply, ResultMessage } from './messages.ts';
+import type { ControlMessage, ReplyMessage, ResultMessage } from './messages.ts';
 
 const PROBE_TIMEOUT_MS = 1_500;
 /** Messages that may come on a channel before the connection counts as open. */
@@ -88,7 +88,7 @@ export class Connection {
     );
   }
 
-  request(message: ControlMessage): Promise<ControlReply> {
+  request(message: ControlMessage): Promise<ReplyMessage> {
     return this.#control.request(message);
   }
 

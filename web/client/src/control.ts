@@ -1,5 +1,5 @@
 import { ClientError } from './errors.ts';
-import type { ControlMessage, ControlReply } from './messages.ts';
+import type { ControlMessage, ReplyMessage } from './messages.ts';
 
 /** Control messages that wait for their reply; the server takes no more either. */
 export const MAX_WAITING = 64;
@@ -7,7 +7,7 @@ export const MAX_WAITING = 64;
 export const REPLY_TIMEOUT_MS = 5_000;
 
 interface Waiting {
-  readonly resolve: (reply: ControlReply) => void;
+  readonly resolve: (reply: ReplyMessage) => void;
   readonly reject: (error: ClientError) => void;
   readonly timer: ReturnType<typeof setTimeout>;
 }
@@ -24,7 +24,7 @@ export class Control {
   }
 
   /** Resolves with the reply; rejects with `control_refused`, `no_reply` or `not_live`. */
-  request(message: ControlMessage): Promise<ControlReply> {
+  request(message: ControlMessage): Promise<ReplyMessage> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.size >= MAX_WAITING) {
         reject(new ClientError('control_refused', `${MAX_WAITING} control messages wait already.`, 'Wait for their replies.'));
@@ -44,7 +44,7 @@ export class Control {
   }
 
   /** Hands a reply to whoever waits; one that nobody waits for is passed over. */
-  handle(reply: ControlReply): void {
+  handle(reply: ReplyMessage): void {
     const waiting = typeof reply.id === 'number' ? this.#take(reply.id) : undefined;
     if (!waiting) return;
     if (reply.type === 'error') {

@@ -84,7 +84,7 @@ export class Api {
   /** ICE servers for this client; none when the server has none to give. */
   async iceServers(signal: AbortSignal): Promise<RTCIceServer[]> {
     const reply = await this.#json('/api/config', { signal });
-    const servers = isRecord(reply) ? (reply['iceServers'] ?? reply['ice_servers']) : undefined;
+    const servers = isRecord(reply) ? reply['ice_servers'] : undefined;
     return Array.isArray(servers) ? (servers as RTCIceServer[]) : [];
   }
 
@@ -148,9 +148,10 @@ export class Api {
 }
 
 function readPipeline(raw: Record<string, unknown>): PipelineInfo {
-  const manifest = isRecord(raw['manifest']) ? raw['manifest'] : {};
-  const resolved = isRecord(manifest['resolved']) ? manifest['resolved'] : (isRecord(raw['resolved']) ? raw['resolved'] : manifest);
-  const nodes = Array.isArray(resolved['nodes']) ? resolved['nodes'].filter(isRecord) : [];
+  const nodesOf = (manifest: unknown): Record<string, unknown>[] =>
+    isRecord(manifest) && Array.isArray(manifest['nodes']) ? manifest['nodes'].filter(isRecord) : [];
+  const resolved = nodesOf(raw['resolved']);
+  const nodes = resolved.length > 0 ? resolved : nodesOf(raw['manifest']);
   return {
     name: text(raw['name']),
     description: text(raw['description']),

@@ -1,12 +1,12 @@
 import { ClientError } from './errors.ts';
 import { SeenSeqs } from './dedup.ts';
 import { isRecord } from './json.ts';
-import type { ControlReply, ResultMessage } from './messages.ts';
+import type { ReplyMessage, ResultMessage } from './messages.ts';
 
 /** What one text on a channel was. */
 export type Inbound =
   | { readonly kind: 'result'; readonly message: ResultMessage }
-  | { readonly kind: 'reply'; readonly reply: ControlReply }
+  | { readonly kind: 'reply'; readonly reply: ReplyMessage }
   /** The second copy of an event, or a type of a later version: to be passed over. */
   | { readonly kind: 'ignored' }
   | { readonly kind: 'invalid'; readonly error: ClientError };
@@ -24,7 +24,7 @@ const RESULT_TYPES: ReadonlySet<string> = new Set<ResultMessage['type']>([
   'bye',
   'coalesced',
 ]);
-const REPLY_TYPES: ReadonlySet<string> = new Set<ControlReply['type']>([
+const REPLY_TYPES: ReadonlySet<string> = new Set<ReplyMessage['type']>([
   'pong',
   'configured',
   'interrupted',
@@ -51,7 +51,7 @@ export class Inbox {
     // A reply has no `seq`: that tells its errors from those among the results.
     if (seq === undefined) {
       if (!REPLY_TYPES.has(type)) return { kind: 'ignored' };
-      return { kind: 'reply', reply: value as unknown as ControlReply };
+      return { kind: 'reply', reply: value as unknown as ReplyMessage };
     }
     if (typeof seq !== 'number' || !hasHeader(value)) return invalid(`a "${type}" with a broken header`);
     if (!RESULT_TYPES.has(type)) return { kind: 'ignored' };

@@ -1,0 +1,154 @@
+import { ClientError } from '@remotemedia/client';
+import type { DetailRow } from './details.ts';
+import { byId, setText } from './dom.ts';
+import { SessionView } from './page.ts';
+import { PipelineChoice, type ListHandlers } from './pipelines.ts';
+import { Runner } from './runner.ts';
+import { readAddress, Share } from './share.ts';
+import { SourceChoice } from './source.ts';
+import { Status } from './status.ts';
+import type { PageState } from './words.ts';
+
+const STATS_MS = 1_000;
+
+const address = readAddress(location.href);
+const startButton = byId('start', HTMLButtonElement);
+let state: PageState = { name: 'idle' };
+
+const view = new SessionView(detailRows);
+const share = new Share();
+const status = new Status(choosePipeline);
+const source = new SourceChoice(onSource, address.join !== undefined);
+const runner = new Runner({
+  onState: show,
+  onSession: (session) => {
+    view.begin(session);
+    share.session = { id: session.id, pipeline: pipelines.name };
+    void source.refreshDevices();
+  },
+  onResult: (message) => {
+    view.add(message);
+  },
+  onFault: (error) => {
+    view.fault(error);
+    // A device that is gone was replaced by the default.
+    if (error.code === 'no_device') void source.refreshDevices();
+  },
+  onRoundTrip: (ms) => {
+    view.measures.roundTripMs = ms;
+  },
+  onMedia: (media) => {
+    view.listen(media);
+  },
+});
+const listHandlers: ListHandlers = { onList, onError: onListError, onChoose: choosePipeline };
+const pipelines = new PipelineChoice(address.pipeline, listHandlers);
+
+byId('controls', HTMLFormElement).addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (runner.isActive) runner.stop();
+  else start();
+});
+// A page that leaves says so; one that comes back from the browser's cache begins anew.
+addEventListener('pagehide', () => {
+  runner.stop();
+});
+setInterval(() => void readStats(), STATS_MS);
+show(state);
+void pipelines.load(listHandlers);
+
+function start(): void {
+  const input = source.input;
+  if (input) runner.start(pipelines.name, address.join, input);
+  else source.askForFile();
+}
+
+function show(next: PageState): void {
+  state = next;
+  view.state = next;
+  status.show(next, { source: source.kind, isJoining: address.join !== undefined }, view.hasData);
+  if (next.name !== 'live') share.session = undefined;
+  const isActive = runner.isActive;
+  startButton.classList.toggle('active', isActive);
+  setText(startButton, isActive ? 'Stop' : address.join === undefined ? 'Start' : 'Join');
+}
+
+function onList(): void {
+  startButton.disabled = pipelines.names.length === 0;
+  if (pipelines.wanted !== '' && !pipelines.isKnown(pipelines.wanted)) {
+    const error = new ClientError(
+      'unknown_pipeline',
+      `There is no pipeline “${pipelines.wanted}”.`,
+      pipelines.names.length > 0 ? 'These are served:' : 'This server serves none: start it with one.',
+      { pipelines: pipelines.names },
+    );
+    show({ name: 'failed', error, retryAt: undefined });
+  } else {
+    show({ name: 'idle' });
+  }
+  onPipeline();
+}
+
+function onListError(error: ClientError, retryAt: number): void {
+  show({ name: 'failed', error, retryAt });
+}
+
+function choosePipeline(name: string): void {
+  pipelines.choose(name);
+  history.replaceState(null, '', `/${encodeURIComponent(name)}`);
+  onPipeline();
+  const input = source.input;
+  if (runner.isActive && input) runner.start(name, undefined, input);
+  else if (!runner.isActive) show({ name: 'idle' });
+}
+
+function onPipeline(): void {
+  document.title = pipelines.name ? `${pipelines.name} · RemoteMedia` : 'RemoteMedia';
+  view.threshold = pipelines.threshold;
+  view.answers.expect(pipelines.pythonNodes);
+}
+
+function onSource(): void {
+  const input = source.input;
+  if (state.name === 'idle' || state.name === 'ended') show({ name: 'idle' });
+  if (!runner.isActive || !input) return;
+  runner.replace(input).catch((error: unknown) => {
+    if (error instanceof ClientError) view.fault(error);
+  });
+}
+
+async function readStats(): Promise<void> {
+  view.measures.stats = await runner.session?.stats();
+}
+
+function detailRows(): DetailRow[] {
+  const info = runner.session?.info;
+  const { stats, metrics } = view.measures;
+  const percent = (share: number | undefined): string | undefined => share === undefined ? undefined : `${(100 * share).toFixed(2)} %`;
+  return [
+    ['State', state.name],
+    ['Pipeline', pipelines.name],
+    ['Session', info?.id],
+    ['Connection', info?.pcId],
+    ['Local candidate', stats?.pair?.local],
+    ['Remote candidate', stats?.pair?.remote],
+    ['Round trip by STUN', ms(stats?.roundTripMs)],
+    ['Round trip on the channel', ms(view.measures.roundTripMs)],
+    ['Codec', stats?.codec],
+    ['DTLS', stats?.dtls],
+    ['SRTP', stats?.srtp],
+    ['Packets sent', stats?.packetsSent],
+    ['Packets received', metrics?.packets_received],
+    ['Packets lost', metrics?.packets_lost ?? stats?.packetsLost],
+    ['Loss, as the browser knows it', percent(stats?.lossFraction)],
+    ['Concealed frames', metrics?.concealed],
+    ['Results left out', metrics?.coalesced],
+    ['Dropped', metrics?.dropped],
+    ['Bytes sent', stats?.bytesSent],
+    ['Bytes received', stats?.bytesReceived],
+  ];
+}
+
+function ms(value: number | undefined): string | undefined {
+  return value === undefined ? undefined : `${value.toFixed(1)} ms`;
+}

@@ -1,0 +1,88 @@
+import { listMicrophones, type MediaInput } from '@remotemedia/client';
+import { byId, make } from './dom.ts';
+
+export type SourceKind = 'microphone' | 'file' | 'none';
+
+/** What is sent: the choice of microphone, device or file. */
+export class SourceChoice {
+  readonly #kind = byId('source', HTMLSelectElement);
+  readonly #deviceField = byId('device-field', HTMLLabelElement);
+  readonly #device = byId('device', HTMLSelectElement);
+  readonly #fileField = byId('file-field', HTMLDivElement);
+  readonly #file = byId('file', HTMLInputElement);
+  readonly #onChange: () => void;
+
+  /** `onChange` is called when the user chose something that can be sent. */
+  constructor(onChange: () => void, canListen: boolean) {
+    this.#onChange = onChange;
+    if (canListen) {
+      const option = make('option', { text: 'Listen only' });
+      option.value = 'none';
+      this.#kind.append(option);
+      this.#kind.value = 'none';
+    }
+    this.#kind.addEventListener('change', () => {
+      this.#update();
+      // Without a file there is nothing to send yet.
+      if (this.kind !== 'file' || this.#file.files?.length) this.#onChange();
+    });
+    this.#device.addEventListener('change', onChange);
+    this.#file.addEventListener('change', () => {
+      if (this.#file.files?.length) this.#onChange();
+    });
+    this.#devices?.addEventListener('devicechange', () => void this.refreshDevices());
+    this.#update();
+    void this.refreshDevices();
+  }
+
+  get kind(): SourceKind {
+    const { value } = this.#kind;
+    return value === 'file' || value === 'none' ? value : 'microphone';
+  }
+
+  /** What to send; undefined while no file is chosen. */
+  get input(): MediaInput | undefined {
+    switch (this.kind) {
+      case 'none':
+        return { kind: 'none' };
+      case 'microphone':
+        return this.#device.value ? { kind: 'microphone', deviceId: this.#device.value } : { kind: 'microphone' };
+      case 'file': {
+        const file = this.#file.files?.[0];
+        return file && { kind: 'file', file };
+      }
+    }
+  }
+
+  /** Opens the browser's own choice of files. */
+  askForFile(): void {
+    this.#file.click();
+  }
+
+  /** Lists the microphones again; their names are known once the page was allowed to use one. */
+  async refreshDevices(): Promise<void> {
+    const devices = (await listMicrophones(this.#devices).catch(() => [])).filter(({ label }) => label !== '');
+    const chosen = this.#device.value;
+    this.#device.replaceChildren(
+      option('', 'Default'),
+      ...devices.filter(({ deviceId }) => deviceId !== 'default').map(({ deviceId, label }) => option(deviceId, label)),
+    );
+    // One that is gone leaves the default chosen.
+    if (devices.some(({ deviceId }) => deviceId === chosen)) this.#device.value = chosen;
+  }
+
+  get #devices(): MediaDevices | undefined {
+    return navigator.mediaDevices;
+  }
+
+  #update(): void {
+    this.#deviceField.hidden = this.kind !== 'microphone';
+    this.#fileField.hidden = this.kind !== 'file';
+  }
+}
+
+function option(value: string, text: string): HTMLOptionElement {
+  const element = make('option', { text });
+  element.value = value;
+  return element;
+}
