@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from remotemedia_signaling import ErrorCode, HostError, IceCandidate, SignalingServer
@@ -125,13 +125,18 @@ async def test_a_huge_body_is_refused_while_it_comes(client: Client) -> None:
     assert reply.status == 413
 
 
-async def test_a_body_of_the_largest_size_is_read(client: Client) -> None:
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 413)])
+async def test_the_bound_of_a_body_is_exact(client: Client, more: int, status: int) -> None:
     body = json.dumps({"sdp": "v=0", "type": "offer"}).encode()
-    body += b" " * (256 * 1024 - len(body))
-    reply = await client.call(
-        "POST", "/api/offer", data=body, headers={"Content-Type": "application/json"}
-    )
-    assert reply.status == 200
+    body += b" " * (256 * 1024 - len(body) + more)
+
+    async def without_length() -> AsyncIterator[bytes]:
+        yield body
+
+    for data in (body, without_length()):
+        headers = {"Content-Type": "application/json"}
+        reply = await client.call("POST", "/api/offer", data=data, headers=headers)
+        assert reply.status == status
 
 
 async def test_a_body_that_does_not_come_is_given_up(

@@ -72,6 +72,8 @@ async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
         ) from error
     except web.HTTPRequestEntityTooLarge as error:
         raise _too_large(limit) from error
+    if len(data) > limit:
+        raise _too_large(limit)
     return validate(model, parse_json(data))
 
 

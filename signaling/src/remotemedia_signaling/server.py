@@ -208,6 +208,7 @@ def _bind_error(config: ServerConfig, error: OSError) -> ConfigError:
         return ConfigError(f"{config.port} is in use; choose another", field="port")
     if error.errno == errno.EACCES:
         return ConfigError(f"{config.port} needs privileges; choose one from 1024", field="port")
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    # From Python 3.13 on asyncio raises without a number when no address could be bound.
+    if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, None}:
         return ConfigError(f"{config.host} is not an address of this machine", field="host")
     return ConfigError(f"cannot listen on {config.host}:{config.port}: {error}", field="host")
