@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use remotemedia_core::{AudioFormat, Micros};
+use remotemedia_core::Micros;
 
-use crate::opus::{OpusError, has_recovery};
+use crate::error::MediaError;
+use crate::frame::{Frame, ReceiverConfig, RtpHeader};
+use crate::opus::has_recovery;
 use crate::output::Output;
 use crate::patience::Patience;
 use crate::reorder::{Inserted, MAX_PAYLOAD, Packet, Reorder};
@@ -25,75 +27,6 @@ const FIRST_FRAME: Duration = Duration::from_millis(20);
 const MAX_SILENT_PAYLOAD: usize = 2;
 /// The highest [`ReceiverConfig::max_wait`].
 const MAX_MAX_WAIT: Duration = Duration::from_secs(2);
-
-/// What cannot be received.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MediaError {
-    /// The output format or libopus itself.
-    #[error(transparent)]
-    Opus(#[from] OpusError),
-    /// A field of [`ReceiverConfig`] is out of its range.
-    #[error("{field}: {message}")]
-    Config {
-        /// Which.
-        field: &'static str,
-        /// What would be right.
-        message: &'static str,
-    },
-}
-
-/// How to receive a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiverConfig {
-    /// The format of the frames given out.
-    pub output: AudioFormat,
-    /// The longest wait for a missing packet, at most 2 s.
-    pub max_wait: Duration,
-    /// The RTP clock in hertz: 48,000 for Opus at any rate (RFC 7587, section 4.1).
-    pub clock_rate: u32,
-}
-
-impl ReceiverConfig {
-    /// Opus to `output`, waiting at most 60 ms.
-    #[must_use]
-    pub fn new(output: AudioFormat) -> Self {
-        Self { output, max_wait: Duration::from_millis(60), clock_rate: 48_000 }
-    }
-}
-
-/// The fields of an RTP header that matter here (RFC 3550, section 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RtpHeader {
-    /// The source.
-    pub ssrc: u32,
-    /// Counts packets, modulo 2^16.
-    pub sequence_number: u16,
-    /// Of the first sample, modulo 2^32.
-    pub timestamp: u32,
-    /// The first packet after silence; not relied upon.
-    pub marker: bool,
-}
-
-/// Decoded or made-up audio, valid until the next call to the receiver.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Frame<'a> {
-    /// Counts the frames from zero.
-    pub seq: u64,
-    /// Media time of the first sample in microseconds: never before the end of the last frame.
-    pub pts_us: u64,
-    /// Timestamp of the packet that it came from; of the last one before when it was made up.
-    pub rtp_timestamp: u32,
-    /// When that packet arrived; of a made-up frame, when it was known to be due.
-    pub arrival: Micros,
-    /// When the first sample was captured, microseconds of the sender's NTP clock since 1900, once
-    /// a sender report told.
-    pub capture_ntp_us: Option<u64>,
-    /// Made up in place of lost packets or during silence. Frames recovered from the next packet's
-    /// copy are not.
-    pub concealed: bool,
-    /// Planar samples in the format of [`ReceiverConfig::output`].
-    pub samples: &'a [f32],
-}
 
 /// Receives one stream of Opus packets: reorders, decodes, conceals, and measures.
 ///
@@ -161,7 +94,9 @@ struct Last {
 
 /// A frame without its samples, which lie in the output.
 struct Made {
+    /// Where it lies in media time, ticks.
     start: i64,
+    length: i64,
     timestamp: u32,
     arrival: Micros,
     concealed: bool,
@@ -298,25 +233,31 @@ impl Receiver {
 
     /// The next frame that is due, decoded or made up into a buffer that is used again.
     pub fn poll_frame(&mut self) -> Option<Frame<'_>> {
-        let made = loop {
+        let (made, start_us, pts_us) = loop {
             let made = match self.next_step()? {
                 Step::Decode => self.decode(),
                 Step::Fill(fill) => self.fill(fill),
                 Step::Comfort(comfort) => Some(self.comfort(comfort)),
             };
             if let Some(made) = made {
-                break made;
+                let start_us = self.timeline.micros(made.start);
+                let end = made.start.saturating_add(made.length);
+                if let Some(pts_us) = self.output.emit(made.start, end, start_us) {
+                    break (made, start_us, pts_us);
+                }
             }
         };
         let seq = self.stats.frames;
         self.stats.frames += 1;
         let source = self.source.as_ref()?;
+        let captured = source.capture_time(self.capture_timestamp(&made));
         Some(Frame {
             seq,
-            pts_us: self.timeline.micros(made.start),
+            pts_us,
             rtp_timestamp: made.timestamp,
             arrival: made.arrival,
-            capture_ntp_us: source.capture_time(self.capture_timestamp(&made)),
+            // A resampler's output lies a little before what it has just been given.
+            capture_ntp_us: captured.map(|at| at.saturating_sub(start_us.saturating_sub(pts_us))),
             concealed: made.concealed,
             samples: self.output.samples(),
         })
@@ -460,7 +401,7 @@ impl Receiver {
         self.fill = Some(Fill { left, ..fill });
         self.budget -= length;
         let start = self.timeline.append(length);
-        Some(Made { start, timestamp, arrival, concealed: !recovered })
+        Some(Made { start, length, timestamp, arrival, concealed: !recovered })
     }
 
     /// Conceals `length` ticks, or gives zeros when that has gone on for too long.
@@ -481,6 +422,7 @@ impl Receiver {
         self.comfort = Some(Comfort { due, ..comfort });
         Made {
             start: self.timeline.append(length),
+            length,
             timestamp: self.last.map_or(0, |last| last.timestamp),
             arrival: comfort.due,
             concealed: true,
@@ -526,6 +468,7 @@ impl Receiver {
         }
         Some(Made {
             start,
+            length,
             timestamp: packet.timestamp,
             arrival: packet.arrival,
             concealed: silent,

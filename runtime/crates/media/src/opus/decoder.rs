@@ -130,13 +130,7 @@ impl OpusDecoder {
         };
         let decoded = usize::try_from(decoded).map_err(|_| OpusError::from_code(decoded))?;
         let decoded = decoded.min(samples);
-        for sample in &mut out[..decoded * self.channels] {
-            // `max` also turns a NaN into a number: one would poison every filter behind.
-            #[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
-            {
-                *sample = sample.max(-1.0).min(1.0);
-            }
-        }
+        limit(&mut out[..decoded * self.channels]);
         Ok(decoded)
     }
 }
@@ -176,6 +170,16 @@ pub(crate) fn has_recovery(packet: &[u8]) -> bool {
     }
     // SAFETY: `packet` has `length` bytes, at least one.
     unsafe { ffi::opus_packet_has_lbrr(packet.as_ptr(), length) > 0 }
+}
+
+/// Brings every sample into -1.0..=1.0, NaN too: one would poison every filter behind.
+pub(crate) fn limit(samples: &mut [f32]) {
+    for sample in samples {
+        #[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
+        {
+            *sample = sample.max(-1.0).min(1.0);
+        }
+    }
 }
 
 fn samples_in(rate: SampleRate, duration: Duration) -> usize {

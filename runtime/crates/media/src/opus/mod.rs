@@ -9,8 +9,8 @@ use std::time::Duration;
 use opusic_sys as ffi;
 use remotemedia_core::{ChannelCount, SampleRate};
 
-pub(crate) use decoder::has_recovery;
 pub use decoder::{OpusDecoder, packet_duration};
+pub(crate) use decoder::{has_recovery, limit};
 pub use encoder::{OpusApplication, OpusEncoder, OpusEncoderConfig};
 
 /// The longest packet that Opus allows (RFC 6716, section 3.2.5).
