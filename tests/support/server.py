@@ -48,9 +48,7 @@ class Server:
 
 
 @contextmanager
-def serving(
-    pipelines: Sequence[str | Path], log: Path, *options: str
-) -> Iterator[Server]:
+def serving(pipelines: Sequence[str | Path], log: Path, *options: str) -> Iterator[Server]:
     """Serve pipelines (names of configs/pipelines or paths) on a free port until the block ends."""
     paths = [p if isinstance(p, Path) else PIPELINES / f"{p}.yaml" for p in pipelines]
     command = [sys.executable, "-m", "remotemedia", "serve", *map(str, paths)]

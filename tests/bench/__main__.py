@@ -1,0 +1,101 @@
+"""Ours and aiortc at the same job, in one run: a table and a plot.
+
+python -m tests.bench [--quick] [--output DIRECTORY]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import harness
+from tests.bench.harness import Load
+from tests.bench.plot import draw
+
+OURS_STREAMS = (10, 40, 100, 250, 350)
+AIORTC_STREAMS = {"energy": (10, 40), "silero": (10, 30)}
+PIPELINES = {"energy": "mic-energy", "silero": "mic-vad"}
+AIORTC_PORT = 18_090
+
+Results = dict[tuple[str, str], list[Load]]
+
+
+def measure(seconds: float, streams: tuple[int, ...]) -> Results:
+    """Run everything; keys are (server, VAD)."""
+    results: Results = {}
+    loadgen = harness.build_loadgen()
+    with tempfile.TemporaryDirectory() as folder:
+        packets = harness.write_packets(Path(folder) / "speech.opus")
+        for vad, pipeline in PIPELINES.items():
+            results["ours", vad] = []
+            for count in streams:
+                # A fresh server each time: the first connection pays for what all share, and is
+                # left out of the memory of a session by connecting once before.
+                with harness.ours(Path(folder) / "ours.log") as (url, pid):
+                    harness.run_load(loadgen, packets, url, pipeline, pid, 1, 1)
+                    load = harness.run_load(loadgen, packets, url, pipeline, pid, count, seconds)
+                results["ours", vad].append(load)
+            results["aiortc", vad] = []
+            for count in AIORTC_STREAMS[vad]:
+                with harness.aiortc(vad, AIORTC_PORT) as (url, pid):
+                    harness.run_load(loadgen, packets, url, pipeline, pid, 1, 1)
+                    load = harness.run_load(loadgen, packets, url, pipeline, pid, count, seconds)
+                results["aiortc", vad].append(load)
+    return results
+
+
+def table(results: Results) -> Table:
+    """All figures, a row a run."""
+    shown = Table(title="one server core, one load core, 20 ms Opus speech")
+    for heading in (
+        "server",
+        "VAD",
+        "streams",
+        "CPU ms / stream-s",
+        "latency p50 ms",
+        "p99 ms",
+        "set-up median ms",
+        "p95 ms",
+        "RSS KiB / session",
+        "results / stream-s",
+    ):
+        shown.add_column(heading, justify="left" if heading in {"server", "VAD"} else "right")
+    for (server, vad), loads in results.items():
+        for load in loads:
+            shown.add_row(
+                server,
+                vad,
+                f"{load.connected}/{load.streams}",
+                f"{load.cpu_ms_per_stream_second:.2f}",
+                f"{load.latency_p50_ms:.2f}",
+                f"{load.latency_p99_ms:.2f}",
+                f"{load.setup_median_ms:.1f}",
+                f"{load.setup_p95_ms:.1f}",
+                f"{load.rss_per_session_kib:.0f}",
+                f"{load.results_per_stream_second:.1f}",
+            )
+        shown.add_section()
+    return shown
+
+
+def main() -> None:
+    """Measure, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="40 streams, 3 seconds each")
+    parser.add_argument("--output", type=Path, default=Path("tests/bench/output"))
+    arguments = parser.parse_args()
+    results = measure(3.0, (40,)) if arguments.quick else measure(10.0, OURS_STREAMS)
+    console = Console()
+    console.print(table(results))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    picture = arguments.output / "bench.svg"
+    draw(results, picture)
+    console.print(f"plot: {picture}")
+
+
+if __name__ == "__main__":
+    main()
