@@ -1,7 +1,6 @@
 """A node in ten lines: says when it gets loud, and when it gets quiet again."""
 
 import numpy as np
-
 from remotemedia import node
 
 

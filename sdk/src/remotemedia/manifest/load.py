@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import get_args
@@ -159,7 +160,7 @@ def _problem(error: ErrorDetails) -> Problem:
         message = "is missing."
     elif error["type"] == "literal_error":
         expected = str(error.get("ctx", {}).get("expected", ""))
-        guess = nearest(str(error["input"]), expected.replace("'", "").split(" or "))
+        guess = nearest(str(error["input"]), re.findall("'([^']*)'", expected))
         hint = f'Did you mean "{guess}"?' if guess else None
     elif error["type"] == "string_pattern_mismatch":
         message = f"has characters that are not allowed here: {shorten(error['input'])}."

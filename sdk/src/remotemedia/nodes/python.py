@@ -77,7 +77,7 @@ class PythonNode(BuiltinNode):
         """
         made = load_entry(self.entry, base)
         if isinstance(made, type) and issubclass(made, Node):
-            return cast("Callable[..., Node]", made)(**self.params)
+            return self._construct(made)
         if self.params:
             raise ParameterError(
                 f'"{self.entry}" is a function, which takes no params.', field="params"
@@ -91,6 +91,17 @@ class PythonNode(BuiltinNode):
             field="entry",
             hint="Name a function or a subclass of remotemedia.Node.",
         )
+
+    def _construct(self, cls: type[Node]) -> Node:
+        try:
+            return cast("Callable[..., Node]", cls)(**self.params)
+        except ParameterError as error:
+            field = f"params.{error.field}" if error.field else "params"
+            raise ParameterError(error.message, field=field, hint=error.hint) from error
+        except Exception as error:
+            raise ParameterError(
+                f"{cls.__name__} cannot be made: {type(error).__name__}: {error}", field="params"
+            ) from error
 
 
 def load_entry(entry: str, base: Path | None = None) -> object:

@@ -41,6 +41,8 @@ SOURCE_ID = "input"
 """The source's id: live it is fed by the incoming audio track."""
 CONVERTER_QUALITY = "high"
 """The quality of resamplers that planning puts in."""
+MAX_ENTRY_BYTES = 256
+"""How much of an entry the runtime is told; it only shows it."""
 STEREO = 2
 
 
@@ -306,7 +308,7 @@ def _python_params(step: _Step) -> dict[str, JsonValue]:
     if step.entry is None:
         raise AssertionError(f"{step.id} is neither native nor Python")
     return {
-        "entry": step.entry.entry,
+        "entry": step.entry.entry.encode()[:MAX_ENTRY_BYTES].decode(errors="ignore"),
         "mailbox_frames": step.entry.mailbox_frames,
         "mailbox_ms": step.entry.mailbox_ms,
     }
