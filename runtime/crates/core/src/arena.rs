@@ -13,6 +13,12 @@ impl Key {
         ((self.generation as u64) << 32) | self.index as u64
     }
 
+    /// The place: for tables beside the arena. Another key may have had the same.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
     /// The reverse of [`Key::to_bits`].
     #[must_use]
     pub const fn from_bits(bits: u64) -> Key {

@@ -7,7 +7,7 @@ use remotemedia_core::{
 use serde_json::Value;
 
 use crate::instance::{Instance, InstanceId, InstanceStats, Place};
-use crate::mailbox::{BREAKER_FAILURES, BREAKER_PAUSE};
+use crate::mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, Mailbox};
 use crate::node::{Chunk, Context};
 use crate::nodes::vad_model;
 use crate::output::{NodeFailure, NodeValue, Output, OutputKind, PythonWork};
@@ -423,6 +423,13 @@ impl Executor {
             };
             state.finish(&mut cx);
         }
+    }
+
+    /// Frames of an instance that Python holds or that wait for it.
+    #[must_use]
+    pub fn work_pending(&self, id: InstanceId) -> usize {
+        let Some(instance) = self.instances.get(id.0) else { return 0 };
+        instance.mailboxes.iter().flatten().map(Mailbox::len).sum()
     }
 
     /// What an instance has done.

@@ -192,6 +192,11 @@ impl Mailbox {
         count
     }
 
+    /// Frames that wait or that the lane holds.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len() + self.in_flight.len()
+    }
+
     pub(crate) fn in_flight(&self) -> &[Key] {
         &self.in_flight
     }

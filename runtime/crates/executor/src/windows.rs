@@ -48,6 +48,7 @@ pub(crate) struct Windows {
     done: Vec<Window>,
     items: Vec<Item<'static>>,
     probabilities: Vec<f32>,
+    #[expect(clippy::vec_box, reason = "the boxes go to and fro without their 2 KiB being copied")]
     spare: Vec<Box<[f32; WINDOW]>>,
     scratch: Option<Box<Scratch>>,
     since: Option<Micros>,

@@ -1,0 +1,130 @@
+//! How participants and sessions end. Whatever ends one goes through here.
+//!
+//! A participant: input stops, its streams are closed (speech under way is stopped and reported),
+//! results under way are waited for, `bye` is said, and when the other side has it or 500 ms have
+//! passed, the connection is closed and freed. One that is gone already, or too slow to be told
+//! anything, is freed at once. A session ends with its last participant.
+
+use std::time::Duration;
+
+use remotemedia_core::{Key, Micros};
+use remotemedia_wire::ResultBody;
+
+use crate::events::Notification;
+use crate::participant::{End, Phase};
+use crate::publish::{About, To};
+use crate::sessions::Sessions;
+
+/// From the beginning of a close to its end, at most.
+pub const CLOSE_TIME: Duration = Duration::from_millis(500);
+
+/// Of that, how long frames that Python holds are waited for.
+const FINISH_TIME: Duration = Duration::from_millis(250);
+
+impl Sessions {
+    /// Every participant leaves; nobody may enter.
+    pub(crate) fn begin_close(&mut self, now: Micros, key: Key, end: &End) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.closing.is_some() {
+            return;
+        }
+        session.closing = Some(end.reason.clone());
+        for participant in session.participants.clone() {
+            self.leave(now, participant, end.clone());
+        }
+    }
+
+    /// A participant begins to leave.
+    pub(crate) fn leave(&mut self, now: Micros, key: Key, end: End) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        if !participant.is_active() {
+            return;
+        }
+        participant.phase =
+            Phase::Finishing { until: now + FINISH_TIME, limit: now + CLOSE_TIME, end };
+        participant.control.clear();
+        self.stop_input(now, key);
+        self.touch(key);
+    }
+
+    /// Closes a participant's streams and tells what was still open in them.
+    fn stop_input(&mut self, now: Micros, key: Key) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(participant.session) else { return };
+        for track in std::mem::take(&mut participant.tracks) {
+            self.executor.close_stream(now, session.instance, track.stream);
+            session.end_stream(track.stream);
+        }
+        self.publish_outputs(now);
+    }
+
+    /// Goes on with what [`Sessions::leave`] began, or cuts off who cannot go on.
+    pub(crate) fn advance_close(&mut self, now: Micros, key: Key) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        if let Some(end) = participant.failed.take() {
+            self.cut(now, key, end);
+            return;
+        }
+        if let Phase::Finishing { until, limit, ref end } = participant.phase {
+            let end = end.clone();
+            let instance = self.sessions.get(participant.session).map(|session| session.instance);
+            let working = instance.is_some_and(|instance| self.executor.work_pending(instance) > 0);
+            if working && now < until {
+                return;
+            }
+            participant.phase = Phase::Saying { limit, end: end.clone() };
+            self.say_bye(now, key, &end);
+        }
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        if let Phase::Saying { limit, ref end } = participant.phase {
+            let end = end.clone();
+            if now >= limit || participant.is_drained(now) {
+                self.cut(now, key, end);
+            }
+        }
+    }
+
+    fn say_bye(&mut self, now: Micros, key: Key, end: &End) {
+        let Some(participant) = self.peers.get(key) else { return };
+        let (session, name) = (participant.session, participant.name.clone());
+        let body = ResultBody::Bye { reason: &end.reason, code: end.code };
+        self.publish(now, session, &About::participant(&name), &body, To::One(key));
+    }
+
+    /// Closes and frees a connection, now.
+    pub(crate) fn cut(&mut self, now: Micros, key: Key, end: End) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        if !matches!(participant.phase, Phase::Saying { .. }) {
+            participant.phase = Phase::Saying { limit: now, end: end.clone() };
+            self.stop_input(now, key);
+            // Told all the same: observers learn of it, and a live channel may still take it.
+            self.say_bye(now, key, &end);
+        }
+        let Some(mut participant) = self.peers.remove(key) else { return };
+        participant.peer.close(now);
+        while let Some(transmit) = participant.peer.poll_transmit() {
+            self.farewell.push_back(transmit);
+        }
+        self.router.remove(key, participant.routes);
+        self.timers.set(key, None);
+        if self.by_pc.get(&participant.pc_id) == Some(&key) {
+            self.by_pc.remove(&participant.pc_id);
+        }
+        let Some(session) = self.sessions.get_mut(participant.session) else { return };
+        session.participants.retain(|other| *other != key);
+        if session.participants.is_empty() {
+            self.end_session(participant.session, end);
+        }
+    }
+
+    fn end_session(&mut self, key: Key, end: End) {
+        let Some(session) = self.sessions.remove(key) else { return };
+        self.executor.remove(session.instance);
+        self.by_instance.remove(&session.instance);
+        self.by_id.remove(&session.id);
+        self.notifications.push(Notification::SessionEnded {
+            session: session.id,
+            reason: session.closing.unwrap_or(end.reason),
+        });
+    }
+}

@@ -1,0 +1,245 @@
+//! From datagrams to frames: what a peer's events do.
+
+use std::sync::Arc;
+
+use remotemedia_core::{ErrorCode, FrameMeta, Key, Micros};
+use remotemedia_executor::{Executor, MAX_STREAMS};
+use remotemedia_media::{Receiver, ReceiverConfig, RtpHeader};
+use remotemedia_peer::{CloseReason, PeerEvent, ReceptionReport};
+use remotemedia_wire::{Metrics, NodeInfo, Ready, ResultBody};
+
+use crate::participant::{End, MAX_CONTROL_WAITING, MAX_TRACKS, Participant, TICK, Track};
+use crate::publish::{About, To};
+use crate::session::Session;
+use crate::sessions::Sessions;
+
+/// The channel label that means live results.
+const LIVE_LABEL: &str = "live";
+
+/// The channel label that means results, whichever opened first.
+const RESULTS_LABEL: &str = "results";
+
+impl Sessions {
+    /// Does what a peer's deadline asks for.
+    pub(crate) fn serve(&mut self, now: Micros, key: Key) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        if participant.peer.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            participant.peer.handle_timeout(now);
+        }
+        let session = participant.session;
+        for track in &mut participant.tracks {
+            if track.receiver.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                track.receiver.handle_timeout(now);
+                if let Some(session) = self.sessions.get(session) {
+                    push_frames(now, track, session, &mut self.executor);
+                }
+            }
+        }
+        if participant.is_active() && participant.next_tick <= now {
+            self.tick(now, key);
+        }
+        self.pump(now, key);
+    }
+
+    /// Drains a peer's events.
+    pub(crate) fn pump(&mut self, now: Micros, key: Key) {
+        self.touch(key);
+        while let Some(event) = self.peers.get_mut(key).and_then(|one| one.peer.poll_event()) {
+            self.handle_event(now, key, event);
+        }
+    }
+
+    fn handle_event(&mut self, now: Micros, key: Key, event: PeerEvent) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        match event {
+            PeerEvent::Rtp { mid, header, payload } => {
+                let header = RtpHeader {
+                    ssrc: header.ssrc,
+                    sequence_number: header.sequence_number,
+                    timestamp: header.timestamp,
+                    marker: header.marker,
+                };
+                self.handle_rtp(now, key, &mid, &header, &payload);
+            }
+            PeerEvent::SenderReport { mid, ssrc, ntp, rtp_timestamp } => {
+                if let Some(track) = participant.tracks.iter_mut().find(|track| track.mid == mid) {
+                    track.receiver.handle_sender_report(now, ssrc, ntp, rtp_timestamp);
+                }
+            }
+            PeerEvent::Connected => participant.connected = true,
+            PeerEvent::Verified(address) => {
+                let early = self.router.learn(now, &mut participant.routes, key, address);
+                for held in early {
+                    participant.peer.handle_datagram(now, held.from, held.local, &held.bytes);
+                }
+            }
+            PeerEvent::ChannelOpen { id, label, .. } => {
+                if label == LIVE_LABEL {
+                    participant.outbox.open_live(id);
+                } else if participant.outbox.results().is_none() || label == RESULTS_LABEL {
+                    participant.outbox.open_results(id);
+                    self.say_ready(now, key);
+                }
+            }
+            PeerEvent::ChannelClosed { id } => participant.outbox.close_channel(id),
+            PeerEvent::Message { id, data, .. } => {
+                if !participant.is_active() {
+                } else if participant.control.len() < MAX_CONTROL_WAITING {
+                    participant.control.push_back((id, data));
+                    self.controlled.push(key);
+                } else {
+                    self.refuse_control(now, key, id);
+                }
+            }
+            PeerEvent::Closed(reason) => {
+                let end = match reason.code() {
+                    Some(code) => End::error(code, reason.to_string()),
+                    None if reason == CloseReason::Remote => End::new("the participant left"),
+                    None => End::new(reason.to_string()),
+                };
+                participant.fail(end);
+            }
+            PeerEvent::Disconnected | PeerEvent::PathChanged(_) => {}
+        }
+    }
+
+    fn handle_rtp(
+        &mut self,
+        now: Micros,
+        key: Key,
+        mid: &Arc<str>,
+        header: &RtpHeader,
+        payload: &[u8],
+    ) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(participant.session) else { return };
+        if !participant.is_active() {
+            return;
+        }
+        let known = participant.tracks.iter().position(|track| track.mid == *mid);
+        let index = match known {
+            Some(index) => index,
+            None => match open_track(key, participant, session, &mut self.executor, mid) {
+                Some(index) => index,
+                None => {
+                    participant.ignored += 1;
+                    return;
+                }
+            },
+        };
+        let track = &mut participant.tracks[index];
+        track.receiver.handle_rtp(now, header, payload);
+        push_frames(now, track, session, &mut self.executor);
+    }
+
+    fn say_ready(&mut self, now: Micros, key: Key) {
+        let Some(participant) = self.peers.get(key) else { return };
+        let Some(session) = self.sessions.get(participant.session) else { return };
+        let (pipeline, plan) = (session.pipeline.clone(), session.plan.clone());
+        let nodes: Vec<NodeInfo<'_>> =
+            plan.nodes().map(|node| NodeInfo { id: node.id, kind: node.kind }).collect();
+        let (session_key, name) = (participant.session, participant.name.clone());
+        let ready = Ready {
+            pipeline: &pipeline,
+            participant: &name,
+            joined: participant.joined,
+            participants: session.participants.len() as u32,
+            nodes: &nodes,
+        };
+        let about = About::participant(&name);
+        self.publish(now, session_key, &about, &ResultBody::Ready(&ready), To::One(key));
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        participant.release_backlog(now);
+    }
+
+    /// Once a second: reports to the senders, figures to the participant.
+    fn tick(&mut self, now: Micros, key: Key) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        while participant.next_tick <= now {
+            participant.next_tick += TICK;
+        }
+        if !participant.connected {
+            return;
+        }
+        let mut metrics = Metrics::default();
+        for track in &mut participant.tracks {
+            if let Some(report) = track.receiver.report(now) {
+                participant.peer.send_reception_report(now, &sent_report(&report));
+            }
+            let stats = track.receiver.stats();
+            metrics.jitter_us = metrics.jitter_us.max(stats.jitter.as_micros() as u64);
+            metrics.packets_received += stats.packets_received;
+            metrics.packets_lost += stats.packets_lost;
+            metrics.concealed += stats.concealed;
+            metrics.dropped += stats.late + stats.overflowed + stats.undecodable;
+        }
+        let outbox = participant.outbox.stats();
+        metrics.coalesced = outbox.coalesced;
+        metrics.dropped += outbox.dropped + participant.ignored;
+        metrics.round_trip_us =
+            participant.peer.stats().round_trip.map(|time| time.as_micros() as u64);
+        let (session, name) = (participant.session, participant.name.clone());
+        let about = About::participant(&name);
+        self.publish(now, session, &about, &ResultBody::Metrics(&metrics), To::One(key));
+    }
+}
+
+/// Begins a stream for a track that sends for the first time; nothing where there are too many.
+fn open_track(
+    key: Key,
+    participant: &mut Participant,
+    session: &mut Session,
+    executor: &mut Executor,
+    mid: &Arc<str>,
+) -> Option<usize> {
+    let open = session.streams.iter().filter(|stream| stream.open).count();
+    if participant.tracks.len() >= MAX_TRACKS || open >= MAX_STREAMS {
+        return None;
+    }
+    let receiver = match Receiver::new(ReceiverConfig::new(session.plan.source_format())) {
+        Ok(receiver) => receiver,
+        Err(error) => {
+            let reason = format!("a track cannot be decoded: {error}");
+            participant.fail(End::error(ErrorCode::Internal, reason));
+            return None;
+        }
+    };
+    let stream = session.add_stream(key, &participant.name, participant.tracks.len());
+    executor.open_stream(session.instance, stream);
+    participant.tracks.push(Track { mid: mid.clone(), stream, receiver });
+    Some(participant.tracks.len() - 1)
+}
+
+/// Hands a track's finished frames to the executor.
+fn push_frames(now: Micros, track: &mut Track, session: &Session, executor: &mut Executor) {
+    let format = session.plan.source_format();
+    while let Some(frame) = track.receiver.poll_frame() {
+        let meta = FrameMeta {
+            stream: track.stream,
+            seq: frame.seq,
+            pts_us: frame.pts_us,
+            rtp_timestamp: frame.rtp_timestamp,
+            arrival: frame.arrival,
+            capture_ntp_us: frame.capture_ntp_us,
+            deadline: None,
+            epoch: 0,
+            trace: 0,
+            concealed: frame.concealed,
+            format,
+        };
+        executor.push(now, session.instance, &meta, frame.samples);
+    }
+}
+
+/// The report of one crate as the other one sends it.
+fn sent_report(report: &remotemedia_media::ReceptionReport) -> ReceptionReport {
+    ReceptionReport {
+        ssrc: report.ssrc,
+        fraction_lost: report.fraction_lost,
+        cumulative_lost: report.cumulative_lost,
+        extended_highest_sequence_number: report.extended_highest_sequence_number,
+        jitter: report.jitter,
+        last_sr: report.last_sr,
+        delay_since_last_sr: report.delay_since_last_sr,
+    }
+}

@@ -1,0 +1,140 @@
+//! One connection of a session.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use remotemedia_core::{ErrorCode, Key, Micros, StreamId};
+use remotemedia_media::Receiver;
+use remotemedia_peer::{ChannelId, Peer, SendError};
+
+use crate::outbox::{Link, Outbox, SlowReader};
+use crate::router::Routes;
+
+/// Control messages of a client that wait; further ones are answered with `Busy`.
+pub const MAX_CONTROL_WAITING: usize = 64;
+
+/// Tracks of one participant that are received; packets of further ones are ignored, counted.
+pub const MAX_TRACKS: usize = 8;
+
+/// How often a participant gets figures and its streams' senders a report.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+
+/// A track that is being received.
+pub(crate) struct Track {
+    pub(crate) mid: Arc<str>,
+    pub(crate) stream: StreamId,
+    pub(crate) receiver: Receiver,
+}
+
+/// Why a participant leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) reason: String,
+    pub(crate) code: Option<ErrorCode>,
+}
+
+impl End {
+    pub(crate) fn new(reason: impl Into<String>) -> End {
+        End { reason: reason.into(), code: None }
+    }
+
+    pub(crate) fn error(code: ErrorCode, reason: impl Into<String>) -> End {
+        End { reason: reason.into(), code: Some(code) }
+    }
+}
+
+/// Where a participant is on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not on its way out.
+    Active,
+    /// Input has stopped; results under way are waited for.
+    Finishing {
+        /// Until then.
+        until: Micros,
+        /// When `bye` must be delivered.
+        limit: Micros,
+        end: End,
+    },
+    /// `bye` is on its way.
+    Saying { limit: Micros, end: End },
+}
+
+pub(crate) struct Participant {
+    pub(crate) session: Key,
+    pub(crate) pc_id: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) joined: bool,
+    pub(crate) connected: bool,
+    pub(crate) peer: Peer,
+    pub(crate) routes: Routes,
+    pub(crate) tracks: Vec<Track>,
+    pub(crate) outbox: Outbox,
+    pub(crate) control: VecDeque<(ChannelId, Bytes)>,
+    pub(crate) phase: Phase,
+    /// It cannot go on: it is cut off at the next occasion.
+    pub(crate) failed: Option<End>,
+    pub(crate) next_tick: Micros,
+    /// It is in the list of those that something happened to.
+    pub(crate) touched: bool,
+    /// It is in the list of those that may have datagrams to send.
+    pub(crate) sending: bool,
+    /// Control messages answered, and those refused as too many.
+    pub(crate) controls: u64,
+    pub(crate) busy: u64,
+    /// Packets of tracks that are not received.
+    pub(crate) ignored: u64,
+}
+
+impl Participant {
+    /// When it wants to be called next.
+    pub(crate) fn deadline(&self) -> Option<Micros> {
+        let phase = match self.phase {
+            Phase::Active => Some(self.next_tick),
+            Phase::Finishing { until, .. } => Some(until),
+            Phase::Saying { limit, .. } => Some(limit),
+        };
+        self.tracks
+            .iter()
+            .filter_map(|track| track.receiver.poll_timeout())
+            .chain(self.peer.poll_timeout())
+            .chain(phase)
+            .min()
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.phase == Phase::Active
+    }
+
+    /// Notes that the reader is too slow, the first time.
+    pub(crate) fn check(&mut self, result: Result<(), SlowReader>) {
+        if let Err(SlowReader(how)) = result {
+            self.fail(End::error(
+                ErrorCode::SlowReader,
+                format!("results were read too slowly: {how}"),
+            ));
+        }
+    }
+
+    pub(crate) fn fail(&mut self, end: End) {
+        self.failed.get_or_insert(end);
+    }
+}
+
+/// A peer's channels as an outbox sees them.
+pub(crate) struct Line<'a> {
+    pub(crate) now: Micros,
+    pub(crate) peer: &'a mut Peer,
+}
+
+impl Link for Line<'_> {
+    fn send(&mut self, channel: ChannelId, text: &[u8]) -> Result<(), SendError> {
+        self.peer.send(self.now, channel, true, text)
+    }
+
+    fn buffered(&mut self, channel: ChannelId) -> usize {
+        self.peer.buffered(channel)
+    }
+}

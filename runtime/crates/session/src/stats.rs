@@ -1,0 +1,191 @@
+//! The state of sessions in figures.
+
+use std::sync::Arc;
+
+use remotemedia_core::{Key, Micros};
+use remotemedia_executor::InstanceStats;
+use serde::Serialize;
+
+use crate::api::Audience;
+use crate::participant::{Participant, Phase};
+use crate::session::Session;
+use crate::sessions::Sessions;
+
+/// A session's state.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionStats {
+    /// Its id.
+    pub session: Arc<str>,
+    /// Its pipeline.
+    pub pipeline: Arc<str>,
+    /// `running` or `closing`.
+    pub state: &'static str,
+    /// Since it was opened.
+    pub age_ms: f64,
+    /// Messages written, whoever got them.
+    pub messages: u64,
+    /// Whether its messages come as notifications.
+    pub observed: bool,
+    /// Who gets results.
+    pub audience: Audience,
+    /// Who takes part, in the order of their coming.
+    pub participants: Vec<ParticipantStats>,
+    /// What the graph did.
+    pub graph: InstanceStats,
+}
+
+/// A participant's state.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParticipantStats {
+    /// Its name in the session.
+    pub participant: Arc<str>,
+    /// Names its connection.
+    pub pc_id: Arc<str>,
+    /// `connecting`, `connected` or `leaving`.
+    pub state: &'static str,
+    /// It entered a session that was there.
+    pub joined: bool,
+    /// Where its results go: `results`, `results+live`, or `none` where no channel is open.
+    pub channels: &'static str,
+    /// Messages handed to its channels.
+    pub messages: u64,
+    /// Live results replaced by newer ones because it reads slowly.
+    pub coalesced: u64,
+    /// Messages lost: before its channel opened, or too large for it.
+    pub dropped: u64,
+    /// Control messages answered.
+    pub controls: u64,
+    /// Control messages refused because too many waited.
+    pub busy: u64,
+    /// Packets of tracks beyond those that are received.
+    pub ignored: u64,
+    /// Round trip, where it was measured.
+    pub round_trip_ms: Option<f64>,
+    /// Its tracks.
+    pub streams: Vec<StreamStats>,
+}
+
+/// A track's reception.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StreamStats {
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// Packets that came.
+    pub packets_received: u64,
+    /// Packets expected less received.
+    pub packets_lost: i64,
+    /// Packets that came after later ones and in time.
+    pub reordered: u64,
+    /// Packets that came after their place had been given up.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
+    /// Packets that could not be decoded.
+    pub undecodable: u64,
+    /// Frames given to the graph.
+    pub frames: u64,
+    /// Of these, made up in place of lost ones.
+    pub concealed: u64,
+    /// Of these, recovered from the next packet.
+    pub recovered: u64,
+    /// Of these, silence that was not sent.
+    pub silent: u64,
+    /// Jumps of media time.
+    pub jumps: u64,
+    /// Interarrival jitter.
+    pub jitter_ms: f64,
+}
+
+impl Sessions {
+    /// Every session's state.
+    #[must_use]
+    pub fn list(&self, now: Micros) -> Vec<SessionStats> {
+        self.sessions.iter().map(|(_, session)| self.stats_of(now, session)).collect()
+    }
+
+    /// A session's state.
+    #[must_use]
+    pub fn get(&self, now: Micros, id: &str) -> Option<SessionStats> {
+        let session = self.sessions.get(*self.by_id.get(id)?)?;
+        Some(self.stats_of(now, session))
+    }
+
+    /// Whether a connection has this id.
+    #[must_use]
+    pub fn has_peer(&self, pc_id: &str) -> bool {
+        self.by_pc.contains_key(pc_id)
+    }
+
+    /// Datagrams that belonged to nobody, and notifications dropped because nobody took them.
+    #[must_use]
+    pub fn strays_and_dropped(&self) -> (u64, u64) {
+        (self.router.strays, self.notifications.dropped)
+    }
+
+    fn stats_of(&self, now: Micros, session: &Session) -> SessionStats {
+        let participant = |key: &Key| {
+            self.peers.get(*key).map(|participant| participant_stats(session, participant))
+        };
+        SessionStats {
+            session: session.id.clone(),
+            pipeline: session.pipeline.clone(),
+            state: if session.closing.is_some() { "closing" } else { "running" },
+            age_ms: now.since(session.started).as_secs_f64() * 1e3,
+            messages: session.seq,
+            observed: session.observed,
+            audience: session.audience,
+            participants: session.participants.iter().filter_map(participant).collect(),
+            graph: self.executor.instance_stats(session.instance).unwrap_or_default(),
+        }
+    }
+}
+
+fn participant_stats(session: &Session, participant: &Participant) -> ParticipantStats {
+    let outbox = participant.outbox.stats();
+    ParticipantStats {
+        participant: participant.name.clone(),
+        pc_id: participant.pc_id.clone(),
+        state: match (&participant.phase, participant.connected) {
+            (Phase::Active, true) => "connected",
+            (Phase::Active, false) => "connecting",
+            _ => "leaving",
+        },
+        joined: participant.joined,
+        channels: match (participant.outbox.results(), participant.outbox.live_channel()) {
+            (Some(_), Some(_)) => "results+live",
+            (Some(_), None) => "results",
+            (None, _) => "none",
+        },
+        messages: outbox.messages,
+        coalesced: outbox.coalesced,
+        dropped: outbox.dropped,
+        controls: participant.controls,
+        busy: participant.busy,
+        ignored: participant.ignored,
+        round_trip_ms: participant.peer.stats().round_trip.map(|time| time.as_secs_f64() * 1e3),
+        streams: participant
+            .tracks
+            .iter()
+            .map(|track| {
+                let stats = track.receiver.stats();
+                StreamStats {
+                    stream: session
+                        .stream(track.stream)
+                        .map_or_else(|| "".into(), |stream| stream.name.clone()),
+                    packets_received: stats.packets_received,
+                    packets_lost: stats.packets_lost,
+                    reordered: stats.reordered,
+                    late: stats.late,
+                    duplicates: stats.duplicates,
+                    undecodable: stats.undecodable,
+                    frames: stats.frames,
+                    concealed: stats.concealed,
+                    recovered: stats.recovered,
+                    silent: stats.silent,
+                    jumps: stats.jumps,
+                    jitter_ms: stats.jitter.as_secs_f64() * 1e3,
+                }
+            })
+            .collect(),
+    }
+}
