@@ -23,8 +23,8 @@ const PAIRS: [(u32, u32); 12] = [
 ];
 
 fn resampler(input: u32, output: u32, quality: Quality) -> Resampler {
-    let rate = |hz| SampleRate::new(hz).unwrap();
-    Resampler::new(rate(input), rate(output), quality).unwrap()
+    let rate = |hz| SampleRate::new(hz).expect("a rate within the bounds");
+    Resampler::new(rate(input), rate(output), quality).expect("a pair that is supported")
 }
 
 fn one_shot(resampler: &mut Resampler, input: &[f32]) -> Vec<f32> {
@@ -188,7 +188,7 @@ fn the_extreme_rates_work() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_chunking_equals_one_shot(

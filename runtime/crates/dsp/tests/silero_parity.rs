@@ -1,6 +1,7 @@
 //! The forward pass against probabilities of onnxruntime over real speech; see data/README.md.
 
 use remotemedia_dsp::simd::Isa;
+use remotemedia_dsp::vad::segment::{SegmentParams, Segmenter, SpeechEvent};
 use remotemedia_dsp::vad::silero::{Item, Model, Scratch, State, WINDOW};
 
 const SPEECH: &[u8] = include_bytes!("data/jfk_16k.s16");
@@ -91,4 +92,30 @@ fn a_stream_in_a_batch_equals_the_stream_alone() {
             }
         }
     }
+}
+
+/// The events of the speech with the usual parameters.
+fn events(probabilities: &[f32]) -> Vec<SpeechEvent> {
+    const WINDOW_US: u64 = 32_000;
+    let mut segmenter = Segmenter::new(SegmentParams::default());
+    let mut events: Vec<SpeechEvent> = (0..)
+        .zip(probabilities)
+        .filter_map(|(n, p)| segmenter.push(n * WINDOW_US, (n + 1) * WINDOW_US, *p).1)
+        .collect();
+    events.extend(segmenter.flush(probabilities.len() as u64 * WINDOW_US));
+    events
+}
+
+#[test]
+fn the_segments_are_those_of_the_reference() {
+    let times = |probabilities: &[f32]| -> Vec<u64> {
+        let at = |event| match event {
+            SpeechEvent::Started { at_us, .. } | SpeechEvent::Stopped { at_us, .. } => at_us,
+        };
+        events(probabilities).into_iter().map(at).collect()
+    };
+    let got = times(&alone(&Model::load(), &windows()));
+    println!("{got:?}");
+    assert_eq!(got, times(&reference()));
+    assert_eq!(got.len(), 2 * 5, "{got:?}");
 }

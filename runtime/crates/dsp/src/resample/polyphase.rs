@@ -38,7 +38,7 @@ impl Polyphase {
         };
         let filter = design(up.max(down), quality);
         let centre = filter.len() / 2;
-        let ahead = (centre + up - 1) / up;
+        let ahead = centre.div_ceil(up);
         let taps = (centre / up + 1 + ahead).next_multiple_of(LANES);
         let mut bank = Vec::with_capacity(up * taps / LANES);
         for phase in 0..up {

@@ -27,7 +27,7 @@ CONTEXT = 64
 
 
 def main(speech: str, wheel: str) -> None:
-    """Decodes the speech, runs the model over it and writes both files beside this script."""
+    """Decode the speech, run the model over it and write both files beside this script."""
     here = Path(__file__).parent
     resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
     with av.open(speech) as container:
@@ -55,6 +55,8 @@ def main(speech: str, wheel: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    main(*sys.argv[1:])
+    try:
+        speech, wheel = sys.argv[1:]
+    except ValueError:
+        raise SystemExit(__doc__) from None
+    main(speech, wheel)

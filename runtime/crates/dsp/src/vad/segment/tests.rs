@@ -245,7 +245,7 @@ fn parameters_change_while_speech_is_under_way() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever comes, starts and stops alternate in order, none overlaps another, and none
     /// reaches beyond what was heard.
