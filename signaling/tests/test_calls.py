@@ -154,6 +154,25 @@ async def test_a_frame_that_takes_too_long_is_not_ready(
     assert "0.02 s" in reply.error["message"]
 
 
+async def test_a_failed_check_that_nobody_awaits_is_no_trouble(
+    client: Client, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def fail() -> None:
+        entered.set()
+        await go_on.wait()
+        raise RuntimeError("late")
+
+    monkeypatch.setattr(host, "check_ready", fail)
+    asking = asyncio.create_task(client.call("GET", "/readyz"))
+    await entered.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    go_on.set()
+    assert (await client.call("GET", "/readyz")).status == 503
+
+
 async def test_metrics_hold_the_hosts_counters_and_ours(client: Client, host: FakeHost) -> None:
     host.figures |= {
         'remotemedia_dropped_total{cause="late",text="a\\"b\\n"}': 2,

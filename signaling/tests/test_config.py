@@ -122,6 +122,8 @@ def test_loopback_hosts_are_known(host: str, loopback: bool) -> None:
         ("media: {limits: {sessions: 3}}", "media.limits.sessions: unknown option"),
         ("ice_servers: [{url: x, urls: ['stun:x']}]", "ice_servers[0].url: unknown option"),
         ("port: x", "port: Input should be a valid integer"),
+        ("port: true", "port: Input should be a valid integer"),
+        ("timeouts: {body_s: true}", "timeouts.body_s: Input should be a valid number"),
         ("port: 65536", "port: Input should be less than or equal to 65535"),
         ("limits: 3", "limits: expected a mapping of options"),
         ("host: ''", "host: "),

@@ -8,6 +8,8 @@ import errno
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -336,3 +338,13 @@ async def test_a_client_that_leaves_during_its_body_leaves_nothing(start: Start)
     transport.abort()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+def test_signaling_loads_no_media_code() -> None:
+    code = (
+        "import sys, remotemedia_signaling; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"remotemedia", "remotemedia_runtime", "aiortc", "av", "numpy"} & set(loaded)

@@ -27,8 +27,8 @@ KIB: Final = 1024
 MAX_CONFIG_BYTES: Final = 1 << 20
 """The largest configuration file."""
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(gt=0, le=3_600)]
+Port = Annotated[int, Field(strict=True, ge=0, le=65_535)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=3_600)]
 HostName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
@@ -86,15 +86,15 @@ class IceServer(Section):
 class Limits(Section):
     """Bounds of the HTTP side."""
 
-    body_bytes: Annotated[int, Field(ge=1 * KIB, le=16 * KIB * KIB)] = 256 * KIB
+    body_bytes: Annotated[int, Field(strict=True, ge=1 * KIB, le=16 * KIB * KIB)] = 256 * KIB
     """Largest request body; more is answered with 413."""
-    message_bytes: Annotated[int, Field(ge=1 * KIB, le=16 * KIB * KIB)] = 256 * KIB
+    message_bytes: Annotated[int, Field(strict=True, ge=1 * KIB, le=16 * KIB * KIB)] = 256 * KIB
     """Largest WebSocket message; more closes the socket with code 1009."""
-    concurrent_offers: Annotated[int, Field(ge=1, le=10_000)] = 64
+    concurrent_offers: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 64
     """Offers answered at the same time; more are answered with 429 and Retry-After."""
-    websockets: Annotated[int, Field(ge=0, le=100_000)] = 256
+    websockets: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 256
     """Open WebSockets; more are answered with 429."""
-    event_streams: Annotated[int, Field(ge=0, le=100_000)] = 256
+    event_streams: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 256
     """Open event streams and long polls; more are answered with 429."""
 
 
@@ -115,7 +115,7 @@ class Timeouts(Section):
     """For a reader of an event stream to take one message; then it is cut off."""
     keep_alive_s: Seconds = 75.0
     """For the next request on an idle connection."""
-    retry_after_s: Annotated[float, Field(ge=1, le=3_600)] = 2.0
+    retry_after_s: Annotated[float, Field(strict=True, ge=1, le=3_600)] = 2.0
     """What Retry-After says when the server is full or shutting down."""
     shutdown_s: Seconds = 5.0
     """For running requests to end at shutdown; then they are cancelled."""
@@ -124,9 +124,9 @@ class Timeouts(Section):
 class MediaLimits(Section):
     """Bounds on what runs at once."""
 
-    max_sessions: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    max_sessions: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1_000
     """Sessions of the whole server; a further offer is answered with 429."""
-    max_participants: Annotated[int, Field(ge=1, le=10_000)] = 16
+    max_participants: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 16
     """Participants of one session."""
 
 
@@ -137,7 +137,7 @@ class Media(Section):
     """Address of the media sockets; none for all addresses."""
     media_ports: tuple[Port, Port] = (0, 0)
     """First and last UDP port, one a reactor; `[0, 0]` lets the system choose."""
-    reactors: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
+    reactors: Literal["auto"] | Annotated[int, Field(strict=True, ge=1, le=256)] = "auto"
     """Threads that run media; `auto` is one a core."""
     advertised_addresses: list[IPvAnyAddress] = Field(default_factory=list)
     """Further addresses told to clients: the public ones of a machine behind NAT."""

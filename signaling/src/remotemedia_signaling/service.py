@@ -150,6 +150,8 @@ class Service:
         now = asyncio.get_running_loop().time()
         if self._ready is None or (self._ready.done() and now - self._ready_at > READY_CACHE_S):
             self._ready = asyncio.create_task(self._check_ready(), name="readiness check")
+            # Who asked may have gone: its failure is then nobody's.
+            self._ready.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(self._ready)
 
     async def _check_ready(self) -> None:
