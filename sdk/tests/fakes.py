@@ -103,6 +103,7 @@ class FakeEngine:
         self._done = {}
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
+        self.peer_closed = threading.Event()
 
     # What the SDK calls.
 
@@ -135,6 +136,7 @@ class FakeEngine:
 
     def close_peer(self, pc_id):
         self.closed_peers.append(pc_id)
+        self.peer_closed.set()
 
     def close_session(self, session_id, reason):
         self._known(session_id)

@@ -35,6 +35,7 @@ class _Observed:
     kept: deque[SessionEvent] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
     readers: set[_Reader] = field(default_factory=set)
     leave: asyncio.TimerHandle | None = None
+    ended: bool = False
 
 
 class EventHub:
@@ -56,7 +57,8 @@ class EventHub:
             HostError: there is no such session, or the reader is too slow.
         """  # noqa: D205 - one sentence
         observed = await self._enter(session)
-        reader = _Reader()
+        # It may have ended while it was asked for.
+        reader = _Reader(ended=observed.ended)
         observed.readers.add(reader)
         reader.waiting.extend(e for e in observed.kept if after is None or e.seq > after)
         try:
@@ -99,6 +101,7 @@ class EventHub:
         observed = self._sessions.pop(session, None)
         if observed is None:
             return
+        observed.ended = True
         if observed.leave is not None:
             observed.leave.cancel()
         for reader in observed.readers:

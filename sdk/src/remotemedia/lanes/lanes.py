@@ -63,7 +63,7 @@ class Lanes:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._outbox: list[LaneDone] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._pool = ThreadPool()
         self._thread: threading.Thread | None = None
         self._fd = -1
@@ -79,6 +79,7 @@ class Lanes:
     def start(self) -> None:
         """Start the loop's thread and listen."""
         self._fd = self._engine.lane_fd()
+        self._loop = asyncio.new_event_loop()
         self._loop.add_reader(self._fd, self._readable)
         self._thread = threading.Thread(target=self._run, name="remotemedia-lanes", daemon=True)
         self._thread.start()
@@ -111,7 +112,6 @@ class Lanes:
             False when a node is still busy: its thread is left behind and ends with the process.
         """
         if self._thread is None:
-            self._loop.close()
             return True
         done: Future[None] = Future()
         self._call_soon(lambda: self._stop(done))
