@@ -93,8 +93,8 @@ export class Tracks {
     let track = this.#tracks.get(key);
     if (!track) {
       track = new Track(message.participant, message.stream);
+      if (this.#tracks.size >= MAX_TRACKS) this.#forgetQuietest();
       this.#tracks.set(key, track);
-      if (this.#tracks.size > MAX_TRACKS) this.#forgetQuietest();
     }
     track.add(message, now);
     return track;
