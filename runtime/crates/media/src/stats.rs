@@ -3,7 +3,7 @@ use std::time::Duration;
 /// What a receiver has done since the beginning, whatever the SSRC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiverStats {
-    /// Packets of the present source, duplicates and late ones too.
+    /// Packets received, duplicates and late ones too.
     pub packets_received: u64,
     /// Bytes of their payloads.
     pub bytes_received: u64,
