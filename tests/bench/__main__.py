@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench import harness
-from tests.bench.harness import Load
+from tests.bench.harness import Load, LoadGenerator, Target
 from tests.bench.plot import draw
 
 OURS_STREAMS = (10, 40, 100, 250, 350)
@@ -27,24 +28,25 @@ Results = dict[tuple[str, str], list[Load]]
 def measure(seconds: float, streams: tuple[int, ...]) -> Results:
     """Run everything; keys are (server, VAD)."""
     results: Results = {}
-    loadgen = harness.build_loadgen()
-    with tempfile.TemporaryDirectory() as folder:
-        packets = harness.write_packets(Path(folder) / "speech.opus")
-        for vad, pipeline in PIPELINES.items():
-            results["ours", vad] = []
-            for count in streams:
-                # A fresh server each time: the first connection pays for what all share, and is
-                # left out of the memory of a session by connecting once before.
-                with harness.ours(Path(folder) / "ours.log") as (url, pid):
-                    harness.run_load(loadgen, packets, url, pipeline, pid, 1, 1)
-                    load = harness.run_load(loadgen, packets, url, pipeline, pid, count, seconds)
-                results["ours", vad].append(load)
-            results["aiortc", vad] = []
-            for count in AIORTC_STREAMS[vad]:
-                with harness.aiortc(vad, AIORTC_PORT) as (url, pid):
-                    harness.run_load(loadgen, packets, url, pipeline, pid, 1, 1)
-                    load = harness.run_load(loadgen, packets, url, pipeline, pid, count, seconds)
-                results["aiortc", vad].append(load)
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        loadgen = LoadGenerator(
+            harness.build_loadgen(), harness.write_packets(folder / "speech.opus")
+        )
+
+        def run(server: AbstractContextManager[Target], vad: str, count: int) -> Load:
+            # A fresh server each time. Its first connection pays for what all share and is left
+            # out of the memory of a session.
+            with server as target:
+                loadgen.run(target, PIPELINES[vad], 1, 1.0)
+                return loadgen.run(target, PIPELINES[vad], count, seconds)
+
+        for vad in PIPELINES:
+            log = folder / f"{vad}.log"
+            results["ours", vad] = [run(harness.ours(log), vad, count) for count in streams]
+            results["aiortc", vad] = [
+                run(harness.aiortc(vad, AIORTC_PORT), vad, count) for count in AIORTC_STREAMS[vad]
+            ]
     return results
 
 

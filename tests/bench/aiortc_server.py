@@ -24,6 +24,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from numpy.typing import NDArray
 
 from tests.support.silero import WINDOW, ReferenceSilero, load_session
+from tests.support.speech import samples_of
 
 RATE = 16_000
 ENERGY_THRESHOLD_DB = -45.0
@@ -94,7 +95,7 @@ class Server:
                 rtp_timestamp = frame.pts or 0
                 found: list[float] = []
                 for part in resampler.resample(frame):
-                    samples = part.to_ndarray().reshape(-1)
+                    samples = samples_of(part)
                     if silero is None:
                         found.append(energy_probability(samples))
                         continue

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,14 @@ from tests.support.server import ROOT, serving
 
 SERVER_CORE, LOAD_CORE = 0, 1
 START_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server to measure."""
+
+    url: str
+    pid: int
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,15 @@ class Load:
     foreign: int
 
 
-def pin(core: int) -> None:
-    """Bind the calling process to one core, where the machine has it."""
-    available = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {available[core % len(available)]})
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Bind this process, and those it starts meanwhile, to one core."""
+    available = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(available)[core % len(available)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, available)
 
 
 def build_loadgen() -> Path:
@@ -60,22 +73,31 @@ def write_packets(path: Path) -> Path:
     return path
 
 
-def run_load(
-    loadgen: Path, packets: Path, url: str, pipeline: str, pid: int, streams: int, seconds: float
-) -> Load:
-    """Put `streams` on the server at `url` and measure for `seconds`."""
-    done = subprocess.run(
-        [
-            str(loadgen),
-            *("--url", url, "--pipeline", pipeline, "--streams", str(streams)),
-            *("--seconds", str(seconds), "--packets", str(packets), "--pid", str(pid)),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        preexec_fn=lambda: pin(LOAD_CORE),
-    )
-    report: dict[str, Any] = json.loads(done.stdout)
+@dataclass(frozen=True)
+class LoadGenerator:
+    """The load generator with the packets that it sends."""
+
+    program: Path
+    packets: Path
+
+    def run(self, server: Target, pipeline: str, streams: int, seconds: float) -> Load:
+        """Put `streams` on the server and measure for `seconds`."""
+        with pinned(LOAD_CORE):
+            done = subprocess.run(
+                [
+                    str(self.program),
+                    *("--url", server.url, "--pid", str(server.pid), "--pipeline", pipeline),
+                    *("--streams", str(streams), "--seconds", str(seconds)),
+                    *("--packets", str(self.packets)),
+                ],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+        return _load_of(json.loads(done.stdout), streams)
+
+
+def _load_of(report: dict[str, Any], streams: int) -> Load:
     measured_s = report["measured_s"]
     return Load(
         streams=streams,
@@ -92,30 +114,26 @@ def run_load(
 
 
 @contextmanager
-def ours(log: Path) -> Iterator[tuple[str, int]]:
-    """Our server with both pipelines, on its core: its URL and process id."""
-    before = os.sched_getaffinity(0)
-    pin(SERVER_CORE)
-    try:
-        with serving(["mic-energy", "mic-vad"], log) as server:
-            os.sched_setaffinity(0, before)
-            yield server.url, server.process.pid
-    finally:
-        os.sched_setaffinity(0, before)
+def ours(log: Path) -> Iterator[Target]:
+    """Our server with both pipelines, on its core."""
+    with ExitStack() as stack:
+        with pinned(SERVER_CORE):
+            server = stack.enter_context(serving(["mic-energy", "mic-vad"], log))
+        yield Target(server.url, server.process.pid)
 
 
 @contextmanager
-def aiortc(vad: str, port: int) -> Iterator[tuple[str, int]]:
-    """The aiortc server with one VAD, on its core: its URL and process id."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.aiortc_server", "--vad", vad, "--port", str(port)],
-        cwd=ROOT,
-        preexec_fn=lambda: pin(SERVER_CORE),
-    )
+def aiortc(vad: str, port: int) -> Iterator[Target]:
+    """The aiortc server with one VAD, on its core."""
+    with pinned(SERVER_CORE):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.aiortc_server", "--vad", vad, "--port", str(port)],
+            cwd=ROOT,
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_served(url, process)
-        yield url, process.pid
+        yield Target(url, process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -124,10 +142,17 @@ def aiortc(vad: str, port: int) -> Iterator[tuple[str, int]]:
 def _wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < give_up:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except urllib.error.HTTPError:
+        if _answers(url):
             return
-        except OSError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise RuntimeError(f"the aiortc server at {url} did not start")
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=1).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True

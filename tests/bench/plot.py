@@ -8,9 +8,9 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("svg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend is chosen before
+from matplotlib import pyplot as plt
 
-from tests.bench.harness import Load  # noqa: E402
+from tests.bench.harness import Load
 
 
 def draw(results: Mapping[tuple[str, str], Sequence[Load]], path: Path) -> None:

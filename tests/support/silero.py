@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 WINDOW = 512
@@ -16,7 +16,8 @@ CONTEXT = 64
 def model_path() -> Path:
     """Where the `silero-vad` distribution keeps the 16 kHz model (its code needs PyTorch)."""
     spec = importlib.util.find_spec("silero_vad")
-    assert spec is not None and spec.submodule_search_locations, "silero-vad is not installed"
+    assert spec is not None, "silero-vad is not installed"
+    assert spec.submodule_search_locations, "silero-vad is not a package"
     return Path(spec.submodule_search_locations[0]) / "data" / "silero_vad_16k_op15.onnx"
 
 

@@ -20,9 +20,14 @@ def load(path: Path, rate: int) -> NDArray[np.float32]:
     chunks: list[NDArray[np.float32]] = []
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
-            chunks.extend(part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
-        chunks.extend(part.to_ndarray().reshape(-1) for part in resampler.resample(None))
-    return np.concatenate(chunks).astype(np.float32)
+            chunks.extend(samples_of(part) for part in resampler.resample(frame))
+        chunks.extend(samples_of(part) for part in resampler.resample(None))
+    return np.concatenate(chunks)
+
+
+def samples_of(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """The samples of a mono float frame, shape ``(n,)``."""
+    return frame.to_ndarray().reshape(-1).astype(np.float32, copy=False)
 
 
 def silence(seconds: float, rate: int) -> NDArray[np.float32]:
