@@ -297,7 +297,8 @@ impl Executor {
                 meta: *meta,
                 kind: OutputKind::Node(json.into()),
             }),
-            NodeValue::Audio { format, samples } => {
+            NodeValue::Audio { samples, .. } => {
+                let Some(format) = instance.plan.nodes[node].output else { return };
                 let Some(stream) = instance.stream_index(meta.stream) else { return };
                 // A node may return more audio than it took: its time never goes backwards.
                 let Place::Python { end_us } = &mut instance.streams[stream].places[node] else {
@@ -473,16 +474,17 @@ fn check_values(
                 }
             }
             NodeValue::Audio { format, samples } => match output {
-                Some(output) if output == *format => {
-                    if !samples.len().is_multiple_of(format.channels.get()) {
+                Some(output) if format.is_none_or(|format| format == output) => {
+                    if !samples.len().is_multiple_of(output.channels.get()) {
                         return fail("the node returned channels of different lengths".into());
                     }
                 }
                 Some(output) => {
+                    let given = format.unwrap_or(output);
                     return fail(format!(
                         "the node returned audio of {} Hz, {} ch; its output is {} Hz, {} ch",
-                        format.rate.hz(),
-                        format.channels.get(),
+                        given.rate.hz(),
+                        given.channels.get(),
                         output.rate.hz(),
                         output.channels.get()
                     ));

@@ -86,8 +86,8 @@ pub enum NodeValue {
     Json(String),
     /// Planar audio that goes to the nodes behind, in the node's output format.
     Audio {
-        /// Must be the node's `output`.
-        format: AudioFormat,
+        /// What the node says it is: refused unless it is the node's `output`. `None` for that.
+        format: Option<AudioFormat>,
         /// Channel after channel.
         samples: Arc<[f32]>,
     },

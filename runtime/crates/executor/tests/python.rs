@@ -71,7 +71,7 @@ fn audio_goes_to_the_nodes_behind_and_its_time_never_goes_back() {
     for index in 0..2 {
         push(&mut executor, id, index);
         let work = executor.poll_work(at(index)).unwrap();
-        let audio = NodeValue::Audio { format: format(16_000), samples: vec![0.5; 480].into() };
+        let audio = NodeValue::Audio { format: Some(format(16_000)), samples: vec![0.5; 480].into() };
         executor.complete(at(index), work.token, Ok(vec![audio]));
     }
     let outputs = drain(&mut executor);
@@ -258,7 +258,7 @@ fn values_that_cannot_be_sent_are_failures() {
         NodeValue::Json("NaN".into()),
         NodeValue::Json(String::new()),
         NodeValue::Json(format!("\"{}\"", "x".repeat(MAX_VALUE_BYTES))),
-        NodeValue::Audio { format: format(48_000), samples: vec![0.0; 960].into() },
+        NodeValue::Audio { format: Some(format(48_000)), samples: vec![0.0; 960].into() },
     ];
     for (index, value) in (0..).zip(wrong) {
         push(&mut executor, id, index);

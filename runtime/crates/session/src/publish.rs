@@ -64,31 +64,7 @@ impl Sessions {
             Audience::All => To::All,
             Audience::Own => To::One(owner),
         };
-        let body = match &output.kind {
-            OutputKind::Vad { speech, probability } => {
-                ResultBody::Vad { speech: *speech, probability: *probability }
-            }
-            OutputKind::SpeechStarted { probability } => {
-                ResultBody::SpeechStarted { probability: *probability }
-            }
-            OutputKind::SpeechStopped { started_at_us, duration_us } => ResultBody::SpeechStopped {
-                started_at_us: *started_at_us,
-                duration_us: *duration_us,
-            },
-            OutputKind::Level { rms_dbfs, peak_dbfs } => {
-                ResultBody::Level { rms_dbfs: *rms_dbfs, peak_dbfs: *peak_dbfs }
-            }
-            OutputKind::Node(json) => ResultBody::Node(json),
-            OutputKind::Error { code, message, traceback } => ResultBody::Error {
-                code: *code,
-                message,
-                field: None,
-                hint: None,
-                traceback: traceback.as_deref(),
-            },
-            // A live executor puts out no audio.
-            OutputKind::Audio(_) => return,
-        };
+        let Some(body) = result_body(&output.kind) else { return };
         let about = About {
             participant: &participant,
             stream_name: &name,
@@ -201,4 +177,33 @@ impl Participant {
     pub(crate) fn is_drained(&mut self, now: Micros) -> bool {
         self.outbox.is_drained(&mut Line { now, peer: &mut self.peer })
     }
+}
+
+/// What a node's output is on the wire; `None` for audio, which is no message.
+#[must_use]
+pub fn result_body(kind: &OutputKind) -> Option<ResultBody<'_>> {
+    Some(match kind {
+        OutputKind::Vad { speech, probability } => {
+            ResultBody::Vad { speech: *speech, probability: *probability }
+        }
+        OutputKind::SpeechStarted { probability } => {
+            ResultBody::SpeechStarted { probability: *probability }
+        }
+        OutputKind::SpeechStopped { started_at_us, duration_us } => ResultBody::SpeechStopped {
+            started_at_us: *started_at_us,
+            duration_us: *duration_us,
+        },
+        OutputKind::Level { rms_dbfs, peak_dbfs } => {
+            ResultBody::Level { rms_dbfs: *rms_dbfs, peak_dbfs: *peak_dbfs }
+        }
+        OutputKind::Node(json) => ResultBody::Node(json),
+        OutputKind::Error { code, message, traceback } => ResultBody::Error {
+            code: *code,
+            message,
+            field: None,
+            hint: None,
+            traceback: traceback.as_deref(),
+        },
+        OutputKind::Audio(_) => return None,
+    })
 }
