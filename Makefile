@@ -76,7 +76,7 @@ lint: lint-rust lint-python lint-web ## formatters, linters and type checkers
 lint-rust: check-tools $(CARGO_DENY)
 	@$(CARGO) fmt $(MANIFEST) --all --check
 	@$(CARGO) clippy $(MANIFEST) --workspace --all-targets --locked --quiet -- -D warnings
-	@$(CARGO_DENY) --log-level error --manifest-path runtime/Cargo.toml --offline check bans licenses sources
+	@$(CARGO_DENY) --log-level error --manifest-path runtime/Cargo.toml --locked check bans licenses sources
 	@bash tests/setup/advisories.sh $(CARGO_DENY)
 
 .PHONY: lint-python

@@ -105,4 +105,12 @@ mod tests {
             assert!(text.len() == 7 && text.starts_with("RM-"), "{text}");
         }
     }
+
+    #[test]
+    fn the_readme_says_what_each_code_means() {
+        let readme = include_str!("../../../README.md");
+        for code in ErrorCode::ALL {
+            assert!(readme.contains(&format!("| {code} |")), "{code} is not in runtime/README.md");
+        }
+    }
 }
