@@ -2,9 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtc_dtls::cipher_suite::CipherSuiteId;
-use rtc_dtls::config::{
-    ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig,
-};
+use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
 use rtc_dtls::crypto::Certificate;
 use rtc_dtls::crypto_provider::{HashAlgorithm, RTCCryptoProvider, default_provider};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
@@ -101,7 +99,9 @@ impl Identity {
 
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Identity").field("fingerprint", &self.fingerprint.to_string()).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("fingerprint", &self.fingerprint.to_string())
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod data;
 mod dtls;
 mod error;
 pub mod ice;
@@ -10,6 +11,7 @@ mod media;
 pub mod sdp;
 mod transmit;
 
+pub use data::{ChannelId, Reliability};
 pub use error::{CloseReason, PeerError, SendError};
 pub use identity::Identity;
 pub use media::{ReceptionReport, RtpHeader};

@@ -113,7 +113,9 @@ pub(super) fn has_plaintext_handshake(datagram: &[u8]) -> bool {
 
 /// Whether a fatal alert in the clear is among the records.
 pub(super) fn has_fatal_alert(datagram: &[u8]) -> bool {
-    records(datagram).flatten().any(|r| r.epoch == 0 && r.kind == ALERT && r.body.first() == Some(&FATAL))
+    records(datagram)
+        .flatten()
+        .any(|r| r.epoch == 0 && r.kind == ALERT && r.body.first() == Some(&FATAL))
 }
 
 /// Numbers the plaintext records of a datagram anew, from `next` on.

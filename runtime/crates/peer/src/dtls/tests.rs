@@ -42,7 +42,10 @@ fn handshake(link: &mut Link<'_>, limit: u64) -> (Side, Side, u64) {
         for (i, side) in sides.iter_mut().enumerate() {
             for datagram in side.outbox.drain(..) {
                 for delay in link(sent, i == 0) {
-                    flying.insert((now.0 + delay, sent * 2 + flying.len()), (1 - i, datagram.clone()));
+                    flying.insert(
+                        (now.0 + delay, sent * 2 + flying.len()),
+                        (1 - i, datagram.clone()),
+                    );
                 }
                 sent += 1;
             }
@@ -104,7 +107,8 @@ fn any_single_loss_costs_one_short_interval() {
 #[test]
 fn a_long_blackout_is_survived() {
     for lost_until in [4, 12, 20] {
-        let mut link = |n: usize, _: bool| if n > 2 && n < lost_until { vec![] } else { vec![LATENCY] };
+        let mut link =
+            |n: usize, _: bool| if n > 2 && n < lost_until { vec![] } else { vec![LATENCY] };
         let (client, server, _) = handshake(&mut link, 30_000_000);
         assert_established(&client, &server, &format!("lost until {lost_until}"));
     }
