@@ -23,7 +23,7 @@ use crate::timers::Timers;
 const GATHER_FROM: usize = 32;
 
 /// Windows that are enough for a batch: more of them make it no cheaper.
-const FULL_BATCH: usize = 16;
+const FULL_BATCH: usize = 8;
 
 /// Everything of one reactor. See the crate's documentation for how it is driven.
 pub struct Sessions {
