@@ -8,12 +8,15 @@
 mod answer;
 mod offer;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod types;
+mod write;
 
 pub use answer::{AnswerParams, build_answer, negotiate};
 pub use offer::{OfferAudio, OfferParams, build_offer, parse_answer};
 pub use parse::parse_offer;
 pub use types::{
-    AudioSection, Codec, DataSection, Direction, Extension, Fingerprint, Limits, Media, MediaKind,
-    MediaWants, Negotiated, Offer, RemoteTransport, SdpError, Setup, Want,
+    AudioSection, Codec, DataSection, Direction, Extension, Fingerprint, Limits, MAX_SSRCS, Media,
+    MediaKind, MediaWants, Negotiated, Offer, RemoteTransport, SdpError, SectionUse, Setup, Want,
 };

@@ -16,6 +16,17 @@ pub struct SdpError {
     pub field: Option<String>,
 }
 
+impl SdpError {
+    pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let (field, message) = (Some(field.into()), message.into());
+        SdpError { code: ErrorCode::InvalidSdp, message, field }
+    }
+
+    pub(super) fn no_common_codec(message: impl Into<String>) -> Self {
+        SdpError { code: ErrorCode::NoCommonCodec, message: message.into(), field: None }
+    }
+}
+
 /// Bounds on a description.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -170,11 +181,14 @@ pub struct Codec {
 /// One RTP header extension (RFC 8285).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// The id, 1 to 14 in the short form, up to 255 in the long one.
+    /// The id: 1 to 14 in the one-byte form, up to 255 in the two-byte form.
     pub id: u8,
     /// What it means.
     pub uri: String,
 }
+
+/// Synchronisation sources kept of a section; more are ignored.
+pub const MAX_SSRCS: usize = 64;
 
 /// One media section as its author wrote it; what it lacks may stand at session level.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,17 +215,17 @@ pub struct Media {
     pub codecs: Vec<Codec>,
     /// The header extensions.
     pub extensions: Vec<Extension>,
-    /// The synchronisation sources, each once.
+    /// The synchronisation sources, each once, at most [`MAX_SSRCS`].
     pub ssrcs: Vec<u32>,
-    /// Its transport attributes, those of the session filled in where it has none of its own.
+    /// The ICE user fragment; that of the session where the section has none.
     pub ufrag: Option<String>,
-    /// See `ufrag`.
+    /// The ICE password; that of the session where the section has none.
     pub pwd: Option<String>,
-    /// See `ufrag`; all of SHA-256.
+    /// The fingerprints of SHA-256; those of the session where the section has none.
     pub fingerprints: Vec<Fingerprint>,
-    /// See `ufrag`.
+    /// The DTLS role; that of the session where the section has none.
     pub setup: Option<Setup>,
-    /// Candidate lines without `a=`.
+    /// Candidate lines without `a=`, at most one more than an agent takes.
     pub candidates: Vec<String>,
     /// `a=end-of-candidates`
     pub end_of_candidates: bool,
@@ -311,15 +325,31 @@ pub struct DataSection {
     pub max_message_size: u64,
 }
 
+/// What becomes of one media section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SectionUse {
+    /// Audio flows: an index into [`Negotiated::audio`].
+    Audio(usize),
+    /// The data channels.
+    Data,
+    /// Kept without media, so that the other side may use it later.
+    Inactive,
+    /// Refused: port 0.
+    Rejected,
+}
+
 /// What two descriptions agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Negotiated {
     /// The other side.
     pub remote: RemoteTransport,
-    /// Whether this side begins the DTLS handshake.
+    /// Whether this side begins the DTLS handshake. In a new description for a connection whose
+    /// handshake is over, set it to what it was before writing the answer (RFC 8842, section 5.5).
     pub dtls_client: bool,
     /// The audio sections in which at least one side sends, in order.
     pub audio: Vec<AudioSection>,
-    /// The data channels, where they are offered.
+    /// The data channels, where both sides have them.
     pub data: Option<DataSection>,
+    /// What becomes of each section of the offer, in order.
+    pub sections: Vec<SectionUse>,
 }
