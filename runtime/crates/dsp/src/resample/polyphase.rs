@@ -184,11 +184,14 @@ fn raise_by<const FMA: bool>(
     phase: usize,
     out: &mut [f32],
 ) {
-    let phases = bank.chunks_exact(taps / LANES).enumerate().cycle().skip(phase);
-    let mut at = 0;
-    for (value, (phase, weights)) in out.iter_mut().zip(phases) {
+    let (mut phase, mut at) = (phase, 0);
+    for value in out {
+        let weights = &bank[phase * taps / LANES..][..taps / LANES];
         [*value] = dots::<FMA, 1>(weights, [&samples[at..][..taps]]);
-        at += usize::from((phase + 1) * taps == bank.len() * LANES);
+        phase += 1;
+        if phase * taps == bank.len() * LANES {
+            (phase, at) = (0, at + 1);
+        }
     }
 }
 

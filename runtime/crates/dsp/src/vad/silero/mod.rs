@@ -79,8 +79,8 @@ pub struct Item<'a> {
     pub probability: f32,
 }
 
-/// Working memory of [`Model::forward`], reused from call to call; about 12 KiB a stream of the
-/// largest batch, at most 0.8 MiB.
+/// Working memory of [`Model::forward`], reused from call to call; about 9 KiB a stream of the
+/// largest batch, at most 0.6 MiB.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     signal: Vec<f32>,
