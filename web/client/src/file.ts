@@ -1,6 +1,9 @@
-import type { Environment } from './environment.ts';
+import { sleep, type Environment } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { MediaSource } from './media.ts';
+
+/** A context without an output device may never start, and never say so (Firefox). */
+const START_MS = 3_000;
 
 /** Decodes a file and plays it, unheard, into a stream that can be sent. */
 export async function openFile(
@@ -21,7 +24,7 @@ export async function openFile(
       { cause: error },
     );
   }
-  await context.resume();
+  await startClock(context);
   const destination = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
   const player = new AudioBufferSourceNode(context, { buffer, loop });
   player.connect(destination);
@@ -51,4 +54,23 @@ export async function openFile(
       void context.close();
     },
   };
+}
+
+async function startClock(context: AudioContext): Promise<void> {
+  const late = new AbortController();
+  try {
+    const started = await Promise.race([
+      context.resume().then(() => true),
+      sleep(START_MS, late.signal).then(() => false),
+    ]);
+    if (started) return;
+  } finally {
+    late.abort();
+  }
+  void context.close();
+  throw new ClientError(
+    'unsupported_browser',
+    'This browser does not start to play the file.',
+    'It may need an audio output: plug in headphones or speakers, or use another browser.',
+  );
 }

@@ -6,8 +6,6 @@ import type { Segment, Track } from './tracks.ts';
 export const SPAN_MS = 20_000;
 /** The right edge lags so far behind the newest window that it is always drawn to the edge. */
 const EDGE_MS = 60;
-/** From a sample at the microphone to its window at the server, beside window and round trip: capture and packing. */
-const CAPTURE_MS = 25;
 
 /** What is drawn of one moment: all of it in media time, `endMs` at the right edge. */
 export interface View {
@@ -40,7 +38,9 @@ export function viewOf(
   const common = { endMs, probability: track.probability, segments: track.segments, threshold };
   // What the pipeline measured is exact; the input's own level is placed by what is known of the way.
   if (track.level.length > 0 || !meter) return { ...common, level: track.level, levelShiftMs: 0 };
-  const captured = newest + windowLength(track.probability) + roundTripMs + CAPTURE_MS;
+  // The ways from the microphone to the audio thread and to the packet take equally long (measured:
+  // within 10 ms); what remains is the window and the way there and back.
+  const captured = newest + windowLength(track.probability) + roundTripMs;
   const read = meter.clock.at(now);
   const levelShiftMs = Number.isNaN(read) ? 0 : captured - read;
   return { ...common, level: meter.series, levelShiftMs };

@@ -85,7 +85,11 @@ export class StandinPeer {
    */
   send(text, isLive) {
     const channel = (isLive ? this.#channels.get('live') : undefined) ?? this.#channels.get('results');
-    if (channel?.isOpen()) channel.sendMessage(text);
+    try {
+      if (channel?.isOpen()) channel.sendMessage(text);
+    } catch {
+      // It closed between the question and the message.
+    }
   }
 
   /** @param {string} [reason] */
