@@ -6,7 +6,7 @@ export { DEFAULT_BACKOFF, type BackoffOptions } from './backoff.ts';
 export { connect, listPipelines } from './connect.ts';
 export type { Listener } from './emitter.ts';
 export { browserEnvironment, type Environment } from './environment.ts';
-export { ClientError, type ClientErrorCode, type ErrorDetails } from './errors.ts';
+export { ClientError, insecurePage, type ClientErrorCode, type ErrorDetails } from './errors.ts';
 export type { PipelineInfo, PipelineNode } from './http.ts';
 export { listMicrophones, RAW_AUDIO, type MediaInput, type MediaSource } from './media.ts';
 export type * from './messages.ts';

@@ -4,12 +4,12 @@ import type { Tracks } from './tracks.ts';
 /** Results kept for whoever looks from the console; the oldest go. */
 const MAX_RESULTS = 5_000;
 
-/** A finished or running segment, as the console sees it. */
+/** A finished segment, in media time. */
 export interface HookSegment {
   readonly participant: string;
   readonly stream: string;
-  readonly start_ms: number;
-  readonly end_ms: number | null;
+  readonly startMs: number;
+  readonly endMs: number;
 }
 
 /** Read-only access for debugging: `__remotemedia.segments()` and `.results()` give copies. */
@@ -20,7 +20,7 @@ export class Hook {
     const api = Object.freeze({
       segments: (): HookSegment[] =>
         tracks.all.flatMap(({ participant, stream, segments }) =>
-          segments.map(({ startMs, endMs }) => ({ participant, stream, start_ms: startMs, end_ms: endMs ?? null })),
+          segments.flatMap(({ startMs, endMs }) => (endMs === undefined ? [] : [{ participant, stream, startMs, endMs }])),
         ),
       results: (): ResultMessage[] => structuredClone(this.#results),
     });

@@ -26,6 +26,8 @@ export class LevelMeter {
     this.clock = new MediaClock();
     if (!stream) return;
     const context = new AudioContext();
+    // Some browsers start it only when asked, though a microphone is open.
+    void context.resume();
     this.#context = context;
     let source: MediaStreamAudioSourceNode;
     try {

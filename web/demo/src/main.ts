@@ -66,7 +66,13 @@ function start(): void {
 function show(next: PageState): void {
   state = next;
   view.state = next;
-  status.show(next, { source: source.kind, isJoining: address.join !== undefined }, view.hasData);
+  const situation = {
+    source: source.kind,
+    isJoining: address.join !== undefined,
+    isSecure: isSecureContext,
+    description: pipelines.info?.description ?? '',
+  };
+  status.show(next, situation, view.hasData);
   if (next.name !== 'live') share.session = undefined;
   const isActive = runner.isActive;
   startButton.classList.toggle('active', isActive);
@@ -110,7 +116,8 @@ function onPipeline(): void {
 
 function onSource(): void {
   const input = source.input;
-  if (state.name === 'idle' || state.name === 'ended') show({ name: 'idle' });
+  const isWaiting = state.name === 'failed' && state.retryAt !== undefined;
+  if (!runner.isActive && !isWaiting) show({ name: 'idle' });
   if (!runner.isActive || !input) return;
   runner.replace(input).catch((error: unknown) => {
     if (error instanceof ClientError) view.fault(error);

@@ -1,4 +1,4 @@
-import type { ClientError, SessionState } from '@remotemedia/client';
+import { insecurePage, type ClientError, type SessionState } from '@remotemedia/client';
 
 /** Before the first session there is none. */
 export type PageState = { readonly name: 'idle' } | SessionState;
@@ -15,6 +15,10 @@ export interface Words {
 export interface Situation {
   readonly source: 'microphone' | 'file' | 'none';
   readonly isJoining: boolean;
+  /** Whether the browser gives this page a microphone at all. */
+  readonly isSecure: boolean;
+  /** What the chosen pipeline says about itself. */
+  readonly description: string;
 }
 
 /** The names of the states. */
@@ -48,13 +52,18 @@ export function describe(state: PageState, situation: Situation): Words {
   }
 }
 
-function idle({ source, isJoining }: Situation): { title: string; text: string } {
+function idle({ source, isJoining, isSecure, description }: Situation): { title: string; text: string } {
+  if (source === 'microphone' && !isSecure) {
+    const { message, advice } = insecurePage();
+    return { title: message, text: advice };
+  }
   if (isJoining) {
     return { title: 'You are invited to a running session', text: 'Join to listen in, or choose a source to be heard too.' };
   }
+  const about = description && `${description.replace(/[.\s]+$/, '')}.`;
   return source === 'file'
-    ? { title: 'Choose a file and press Start', text: 'It is streamed in real time, as if you spoke it.' }
-    : { title: 'Press Start and speak', text: 'The last 20 seconds appear here.' };
+    ? { title: 'Choose a file and press Start', text: about || 'It is streamed in real time, as if you spoke it.' }
+    : { title: 'Press Start and speak', text: about || 'The last 20 seconds appear here.' };
 }
 
 function ended(reason: string, detail: string): { title: string; text: string } {

@@ -7,7 +7,7 @@ import { joinLink, readAddress } from '../src/share.ts';
 import { quantile, RecentValues } from '../src/window-stats.ts';
 import { describe as words, type PageState } from '../src/words.ts';
 
-const situation = { source: 'microphone', isJoining: false } as const;
+const situation = { source: 'microphone', isJoining: false, isSecure: true, description: '' } as const;
 
 function message(type: string, data: unknown, more: object = {}): ResultMessage {
   return { v: 1, type, node: 'shout', session: 's', participant: 'p', stream: 'audio', seq: 1, pts_ms: 65_320, rtp_ts: 0, latency_ms: 2, data, ...more } as unknown as ResultMessage;
@@ -27,6 +27,12 @@ describe('words', () => {
 
   it('leave a live session to its data', () => {
     expect(words({ name: 'live', sessionId: 's' }, situation).title).toBe('');
+  });
+
+  it('warn of a page that is not secure before anything is tried', () => {
+    const insecure = { ...situation, isSecure: false };
+    expect(words({ name: 'idle' }, insecure).text).toContain('--tls');
+    expect(words({ name: 'idle' }, { ...insecure, source: 'file' }).text).not.toContain('--tls');
   });
 
   it('give what to do and the code to look up', () => {
