@@ -8,6 +8,7 @@ mod error;
 pub mod ice;
 mod identity;
 mod media;
+mod peer;
 pub mod sdp;
 mod transmit;
 
@@ -15,4 +16,5 @@ pub use data::{ChannelId, Reliability};
 pub use error::{CloseReason, PeerError, SendError};
 pub use identity::Identity;
 pub use media::{ReceptionReport, RtpHeader};
+pub use peer::{MAX_EVENTS, OfferWants, Peer, PeerConfig, PeerEvent, PeerStats};
 pub use transmit::Transmit;
