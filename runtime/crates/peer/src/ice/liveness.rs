@@ -26,6 +26,9 @@ const SILENT_AFTER: Duration = Duration::from_secs(1);
 const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// When all pairs have failed, they are tried anew after this pause.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// So many of them, the best: an offer must not make us knock on dozens of strange doors for half
+/// a minute (RFC 8445, section 19.5.1).
+const RETRY_PAIRS: usize = 8;
 
 /// 5 s times 0.8 to 1.2 (RFC 7675, section 5.1).
 pub(super) fn consent_interval(rng: &mut StdRng) -> Duration {
@@ -210,12 +213,12 @@ impl Generation {
             self.list.pairs[index].state = PairState::Checking;
             self.start_check(shared, now, index, CheckKind::Ordinary);
         }
-        self.retry_failed(now)
+        self.retry_failed(now, shared.controlling())
     }
 
     /// Without a path, pairs that failed get another try after a pause: the other side may have
     /// been slow to open its way.
-    fn retry_failed(&mut self, now: Micros) -> Micros {
+    fn retry_failed(&mut self, now: Micros, controlling: bool) -> Micros {
         let failed = |pair: &Pair| pair.state == PairState::Failed;
         if self.selected.is_some()
             || self.list.pairs.is_empty()
@@ -229,8 +232,10 @@ impl Generation {
             return retry_at;
         }
         self.retry_at = None;
-        for pair in &mut self.list.pairs {
-            pair.state = PairState::Waiting;
+        let failed = |pair: &Pair| pair.state == PairState::Failed;
+        for _ in 0..RETRY_PAIRS {
+            let Some(best) = self.list.best(controlling, failed) else { break };
+            self.list.pairs[best].state = PairState::Waiting;
         }
         // Pacing decides when: at once, or a little later.
         now + Duration::from_millis(1)

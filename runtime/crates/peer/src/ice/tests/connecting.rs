@@ -150,6 +150,19 @@ fn a_way_that_opens_late_is_found() {
 }
 
 #[test]
+fn strange_addresses_are_not_checked_for_ever() {
+    let mut link = Link::pair(7);
+    link.cut_all();
+    for port in 1..=60 {
+        let line = format!("candidate:1 1 udp 2130706431 198.51.100.7 {port} typ host");
+        link.agents[1].add_remote_candidate(link.now, &line).unwrap();
+    }
+    link.run(40_000);
+    let sent = link.agents[1].stats().checks_sent;
+    assert!(sent < 7 * 61 + 7 * 8 * 4, "{sent}");
+}
+
+#[test]
 fn useless_candidates_are_counted_and_left_alone() {
     let mut agent = agent("left", IceRole::Controlled, &[address(LEFT)], 1);
     agent.set_remote(Micros::ZERO, credentials("right"));

@@ -228,6 +228,22 @@ fn a_silent_path_is_left_for_a_verified_one_without_a_nomination() {
 }
 
 #[test]
+fn a_silent_path_is_not_left_for_one_that_is_silent_too() {
+    let mut peer = Peer::new();
+    peer.request(LEFT, 200, true);
+    peer.request(LEFT_LATER, 100, false);
+    peer.wait(3_000, &[LEFT, LEFT_LATER]);
+    for _ in 0..10 {
+        peer.request(LEFT_LATER, 100, false);
+        peer.wait(500, &[]);
+    }
+    assert_eq!(peer.remote(), Some(address(LEFT)));
+    peer.request(LEFT_LATER, 100, false);
+    peer.wait(2_100, &[LEFT_LATER]);
+    assert_eq!(peer.remote(), Some(address(LEFT_LATER)));
+}
+
+#[test]
 fn a_living_path_is_not_left_without_a_nomination() {
     let mut peer = Peer::new();
     peer.request(LEFT, 100, true);

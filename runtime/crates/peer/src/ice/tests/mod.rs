@@ -1,3 +1,4 @@
+mod anything;
 mod connecting;
 mod hostile;
 mod link;
