@@ -288,7 +288,15 @@ impl IceAgent {
         self.current.path().or_else(|| self.previous.as_ref()?.path())
     }
 
-    /// Whether a message with the right integrity came from this address.
+    /// The path in use or, before there is one, the best that has answered a check: data may go
+    /// this way (RFC 8445, section 12.1).
+    #[must_use]
+    pub fn usable(&self) -> Option<Path> {
+        self.selected().or_else(|| self.current.best_valid(self.shared.controlling()))
+    }
+
+    /// Whether a message with the right integrity came from this address. A request alone makes it
+    /// so: the other side may be heard from there, though nothing shows yet that it can be reached.
     #[must_use]
     pub fn is_verified(&self, address: SocketAddr) -> bool {
         let address = canonical(address);

@@ -150,6 +150,13 @@ impl Generation {
         Some(Path { remote: pair.remote, local: pair.local })
     }
 
+    /// The best path that has answered a check.
+    pub(super) fn best_valid(&self, controlling: bool) -> Option<Path> {
+        let index = self.list.best(controlling, |pair| pair.state == PairState::Valid)?;
+        let pair = &self.list.pairs[index];
+        Some(Path { remote: pair.remote, local: pair.local })
+    }
+
     /// Whether this side's half and, where it is known, the other side's half of a USERNAME fit.
     fn is_addressed(&self, username: &str) -> bool {
         let Some((ours, theirs)) = username.split_once(':') else { return false };

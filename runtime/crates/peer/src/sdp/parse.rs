@@ -79,7 +79,7 @@ impl Parser {
         let Some((kind, value)) = line.split_once('=').filter(|(kind, _)| kind.len() == 1) else {
             return Err(at.error("not of the form letter=value"));
         };
-        if line.chars().any(|c| c.is_control() && c != '\t') {
+        if line.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
             return Err(at.error("it holds a control character"));
         }
         if !self.begun {

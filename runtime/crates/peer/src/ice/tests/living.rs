@@ -188,8 +188,10 @@ fn nothing_is_sent_to_an_address_before_it_has_answered() {
 fn without_a_nomination_nothing_is_selected() {
     let mut peer = Peer::new();
     peer.request(LEFT, 100, false);
+    assert_eq!(peer.agent.usable(), None);
     peer.wait(1_000, &[LEFT]);
     assert_eq!(peer.remote(), None);
+    assert_eq!(peer.agent.usable().map(|path| path.remote), Some(address(LEFT)));
 }
 
 #[test]
