@@ -41,12 +41,12 @@ pub(super) enum CheckKind {
 impl CheckKind {
     /// The first wait and the number of transmissions.
     ///
-    /// RFC 8445, section 14.3 has 500 ms; a lost first check would then cost half a second of
-    /// set-up, so repetition begins earlier, and the waits double from there.
+    /// RFC 8445, section 14.3 begins with 500 ms; a lost check would then cost half a second of
+    /// set-up, so repetition begins earlier, and the waits double with every second one.
     const fn schedule(self) -> (Duration, u32) {
         match self {
-            CheckKind::Ordinary => (Duration::from_millis(100), 7),
-            CheckKind::Nominating => (Duration::from_millis(100), 4),
+            CheckKind::Ordinary => (Duration::from_millis(100), 9),
+            CheckKind::Nominating => (Duration::from_millis(100), 6),
             CheckKind::Consent => (Duration::from_millis(250), 4),
         }
     }
@@ -79,7 +79,7 @@ impl Check {
     /// Notes a transmission and when the next one is due.
     pub(super) fn note_sent(&mut self, now: Micros) {
         let (first_wait, _) = self.kind.schedule();
-        let wait = first_wait.saturating_mul(1 << self.transmissions.min(8)).min(LONGEST_WAIT);
+        let wait = first_wait.saturating_mul(1 << (self.transmissions / 2).min(8)).min(LONGEST_WAIT);
         self.sent_last = now;
         self.transmissions += 1;
         self.next_at = now + wait;

@@ -66,8 +66,12 @@ impl Generation {
             // Once a path is in use, only what may change it is worth repeating.
             let idle = settled && !pair.nominated && check.kind == CheckKind::Ordinary;
             if check.is_spent() || idle {
+                // A pair that worked until it was nominated may still do.
+                let once_more = check.kind == CheckKind::Nominating && self.selected.is_none();
                 pair.check = None;
-                if !selected && !pair.triggered {
+                if once_more {
+                    pair.state = PairState::Waiting;
+                } else if !selected && !pair.triggered {
                     pair.state = PairState::Failed;
                     pair.nominated = false;
                 }

@@ -159,7 +159,7 @@ fn strange_addresses_are_not_checked_for_ever() {
     }
     link.run(40_000);
     let sent = link.agents[1].stats().checks_sent;
-    assert!(sent < 7 * 61 + 7 * 8 * 4, "{sent}");
+    assert!(sent < 9 * 61 + 9 * 8 * 4, "{sent}");
 }
 
 #[test]
