@@ -79,7 +79,8 @@ impl Check {
     /// Notes a transmission and when the next one is due.
     pub(super) fn note_sent(&mut self, now: Micros) {
         let (first_wait, _) = self.kind.schedule();
-        let wait = first_wait.saturating_mul(1 << (self.transmissions / 2).min(8)).min(LONGEST_WAIT);
+        let wait =
+            first_wait.saturating_mul(1 << (self.transmissions / 2).min(8)).min(LONGEST_WAIT);
         self.sent_last = now;
         self.transmissions += 1;
         self.next_at = now + wait;
