@@ -403,6 +403,11 @@ impl Executor {
         }
     }
 
+    /// The same for one stream.
+    pub fn flush_stream(&mut self, now: Micros, id: InstanceId, stream: StreamId) {
+        self.end_stream(now, id, stream);
+    }
+
     fn end_stream(&mut self, now: Micros, id: InstanceId, stream: StreamId) {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         let Some(index) = instance.stream_index(stream) else { return };

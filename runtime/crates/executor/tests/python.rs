@@ -71,7 +71,8 @@ fn audio_goes_to_the_nodes_behind_and_its_time_never_goes_back() {
     for index in 0..2 {
         push(&mut executor, id, index);
         let work = executor.poll_work(at(index)).unwrap();
-        let audio = NodeValue::Audio { format: Some(format(16_000)), samples: vec![0.5; 480].into() };
+        let audio =
+            NodeValue::Audio { format: Some(format(16_000)), samples: vec![0.5; 480].into() };
         executor.complete(at(index), work.token, Ok(vec![audio]));
     }
     let outputs = drain(&mut executor);

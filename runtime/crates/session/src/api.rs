@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use remotemedia_core::{AudioFrame, ErrorCode};
 use remotemedia_executor::Plan;
+use remotemedia_peer::ice::IceError;
 use remotemedia_peer::{Identity, PeerError};
 use serde::Serialize;
 
@@ -97,6 +98,14 @@ impl SessionError {
     pub(crate) fn unknown(kind: &str, id: &str) -> SessionError {
         let id: String = id.chars().take(64).collect();
         SessionError::new(ErrorCode::UnknownId, format!("no {kind} \"{id}\": it may have ended"))
+    }
+}
+
+impl From<IceError> for SessionError {
+    fn from(error: IceError) -> SessionError {
+        let mut refused = SessionError::new(error.code(), error.to_string());
+        refused.field = Some("candidate".to_owned());
+        refused
     }
 }
 

@@ -58,6 +58,24 @@ impl Sessions {
         self.publish_outputs(now);
     }
 
+    /// Closes the streams of tracks that a negotiation took away.
+    pub(crate) fn close_unused_tracks(&mut self, now: Micros, key: Key) {
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(participant.session) else { return };
+        let sections = participant.peer.audio();
+        participant.tracks.retain(|track| {
+            let used = sections
+                .iter()
+                .any(|section| *section.mid == *track.mid && section.direction.receives());
+            if !used {
+                self.executor.close_stream(now, session.instance, track.stream);
+                session.end_stream(track.stream);
+            }
+            used
+        });
+        self.publish_outputs(now);
+    }
+
     /// Goes on with what [`Sessions::leave`] began, or cuts off who cannot go on.
     pub(crate) fn advance_close(&mut self, now: Micros, key: Key) {
         let Some(participant) = self.peers.get_mut(key) else { return };

@@ -1,6 +1,7 @@
 //! From datagrams to frames: what a peer's events do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use remotemedia_core::{ErrorCode, FrameMeta, Key, Micros};
 use remotemedia_executor::{Executor, MAX_STREAMS};
@@ -12,6 +13,9 @@ use crate::participant::{End, MAX_CONTROL_WAITING, MAX_TRACKS, Participant, TICK
 use crate::publish::{About, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
+
+/// A track that has given no frame for so long sends no more, until it does again.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// The channel label that means live results.
 const LIVE_LABEL: &str = "live";
@@ -67,7 +71,7 @@ impl Sessions {
                 }
             }
             PeerEvent::Connected => participant.connected = true,
-            PeerEvent::Verified(address) => {
+            PeerEvent::AddressLearnt(address) => {
                 let early = self.router.learn(now, &mut participant.routes, key, address);
                 for held in early {
                     participant.peer.handle_datagram(now, held.from, held.local, &held.bytes);
@@ -99,7 +103,8 @@ impl Sessions {
                 };
                 participant.fail(end);
             }
-            PeerEvent::Disconnected | PeerEvent::PathChanged(_) => {}
+            // Consent decides when a peer is gone; a source that ended may be followed by another.
+            _ => {}
         }
     }
 
@@ -162,16 +167,26 @@ impl Sessions {
             return;
         }
         let mut metrics = Metrics::default();
+        self.reports.clear();
         for track in &mut participant.tracks {
-            if let Some(report) = track.receiver.report(now) {
-                participant.peer.send_reception_report(now, &sent_report(&report));
-            }
+            self.reports.extend(track.receiver.report(now).as_ref().map(sent_report));
             let stats = track.receiver.stats();
             metrics.jitter_us = metrics.jitter_us.max(stats.jitter.as_micros() as u64);
             metrics.packets_received += stats.packets_received;
             metrics.packets_lost += stats.packets_lost;
             metrics.concealed += stats.concealed;
             metrics.dropped += stats.late + stats.overflowed + stats.undecodable;
+            let quiet = now.since(track.heard) >= QUIET;
+            if quiet && !track.flushed {
+                // Nobody sends any more: speech that was under way has ended.
+                track.flushed = true;
+                if let Some(session) = self.sessions.get(participant.session) {
+                    self.executor.flush_stream(now, session.instance, track.stream);
+                }
+            }
+        }
+        if !self.reports.is_empty() {
+            participant.peer.send_reception_report(now, &self.reports);
         }
         let outbox = participant.outbox.stats();
         metrics.coalesced = outbox.coalesced;
@@ -206,7 +221,13 @@ fn open_track(
     };
     let stream = session.add_stream(key, &participant.name, participant.tracks.len());
     executor.open_stream(session.instance, stream);
-    participant.tracks.push(Track { mid: mid.clone(), stream, receiver });
+    participant.tracks.push(Track {
+        mid: mid.clone(),
+        stream,
+        receiver,
+        heard: Micros::ZERO,
+        flushed: true,
+    });
     Some(participant.tracks.len() - 1)
 }
 
@@ -228,6 +249,7 @@ fn push_frames(now: Micros, track: &mut Track, session: &Session, executor: &mut
             format,
         };
         executor.push(now, session.instance, &meta, frame.samples);
+        (track.heard, track.flushed) = (now, false);
     }
 }
 

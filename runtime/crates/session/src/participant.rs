@@ -26,6 +26,10 @@ pub(crate) struct Track {
     pub(crate) mid: Arc<str>,
     pub(crate) stream: StreamId,
     pub(crate) receiver: Receiver,
+    /// When it gave its last frame.
+    pub(crate) heard: Micros,
+    /// It has been quiet since, and its stream was told so.
+    pub(crate) flushed: bool,
 }
 
 /// Why a participant leaves.

@@ -189,10 +189,9 @@ pub fn result_body(kind: &OutputKind) -> Option<ResultBody<'_>> {
         OutputKind::SpeechStarted { probability } => {
             ResultBody::SpeechStarted { probability: *probability }
         }
-        OutputKind::SpeechStopped { started_at_us, duration_us } => ResultBody::SpeechStopped {
-            started_at_us: *started_at_us,
-            duration_us: *duration_us,
-        },
+        OutputKind::SpeechStopped { started_at_us, duration_us } => {
+            ResultBody::SpeechStopped { started_at_us: *started_at_us, duration_us: *duration_us }
+        }
         OutputKind::Level { rms_dbfs, peak_dbfs } => {
             ResultBody::Level { rms_dbfs: *rms_dbfs, peak_dbfs: *peak_dbfs }
         }

@@ -8,7 +8,8 @@ use remotemedia_core::{Arena, ErrorCode, Key, Micros};
 use remotemedia_executor::{Executor, ExecutorConfig, InstanceId, NodeFailure, NodeValue, Plan};
 use remotemedia_media::{Receiver, ReceiverConfig};
 use remotemedia_peer::sdp::{MediaWants, Want};
-use remotemedia_peer::{Peer, PeerConfig, Transmit};
+use remotemedia_peer::{Peer, PeerConfig, ReceptionReport, Transmit};
+use remotemedia_wire::MAX_CONTROL_BYTES;
 use rustc_hash::FxHashMap;
 
 use crate::api::{LaneWork, LiveObjects, OfferReply, OfferRequest, SessionError, SessionsConfig};
@@ -50,6 +51,8 @@ pub struct Sessions {
     pub(crate) draining: bool,
     /// The message being written.
     pub(crate) text: Vec<u8>,
+    /// The reports being sent.
+    pub(crate) reports: Vec<ReceptionReport>,
 }
 
 impl Sessions {
@@ -79,6 +82,7 @@ impl Sessions {
             notifications: Notifications::default(),
             draining: false,
             text: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -172,7 +176,9 @@ impl Sessions {
         if !participant.is_active() {
             return Err(SessionError::new(ErrorCode::Conflict, "the connection is closing"));
         }
-        let sdp = participant.peer.renegotiate(now, &request.sdp)?;
+        // Who has muted their track keeps their place.
+        let wants = MediaWants { audio: Want::Optional };
+        let sdp = participant.peer.renegotiate(now, &request.sdp, &wants)?;
         let reply = OfferReply {
             sdp,
             pc_id: participant.pc_id.clone(),
@@ -183,7 +189,8 @@ impl Sessions {
         for ufrag in participant.peer.local_ufrags() {
             self.router.add_ufrag(&mut participant.routes, key, ufrag);
         }
-        self.touch(key);
+        self.close_unused_tracks(now, key);
+        self.pump(now, key);
         Ok(reply)
     }
 
@@ -217,12 +224,13 @@ impl Sessions {
         offer: &str,
         audio: Want,
     ) -> Result<(Peer, String), SessionError> {
-        let config = PeerConfig {
-            identity: self.config.identity.clone(),
-            local_candidates: self.config.candidates.clone(),
-            anchor: self.config.anchor,
-            seed: self.rng.next_u64(),
-        };
+        let mut config = PeerConfig::new(
+            self.config.identity.clone(),
+            self.config.anchor,
+            self.rng.next_u64(),
+            self.config.candidates.clone(),
+        );
+        config.max_message_size = MAX_CONTROL_BYTES;
         Ok(Peer::answer(config, now, offer, &MediaWants { audio })?)
     }
 
@@ -268,7 +276,7 @@ impl Sessions {
             }
         }
         self.by_pc.insert(pc_id.clone(), key);
-        self.touch(key);
+        self.pump(now, key);
         OfferReply { sdp, pc_id, session_id, participant: name }
     }
 
@@ -284,12 +292,12 @@ impl Sessions {
     ) -> Result<(), SessionError> {
         self.now = now;
         let key = self.peer(pc_id)?;
-        self.touch(key);
         let Some(participant) = self.peers.get_mut(key) else { return Ok(()) };
-        for candidate in candidates {
-            participant.peer.add_remote_candidate(now, candidate)?;
-        }
-        Ok(())
+        let added = candidates
+            .iter()
+            .try_for_each(|line| participant.peer.add_remote_candidate(now, line).map(drop));
+        self.pump(now, key);
+        Ok(added?)
     }
 
     /// Ends a session: its participants are told `bye` with the reason.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use remotemedia_core::{Key, Micros};
-use remotemedia_executor::InstanceStats;
+use remotemedia_core::{Arena, Key, Micros};
+use remotemedia_executor::{Executor, InstanceStats};
 use serde::Serialize;
 
 use crate::api::Audience;
@@ -99,15 +99,16 @@ pub struct StreamStats {
 impl Sessions {
     /// Every session's state.
     #[must_use]
-    pub fn list(&self, now: Micros) -> Vec<SessionStats> {
-        self.sessions.iter().map(|(_, session)| self.stats_of(now, session)).collect()
+    pub fn list(&mut self, now: Micros) -> Vec<SessionStats> {
+        let Self { sessions, peers, executor, .. } = self;
+        sessions.iter().map(|(_, session)| session_stats(now, session, peers, executor)).collect()
     }
 
     /// A session's state.
     #[must_use]
-    pub fn get(&self, now: Micros, id: &str) -> Option<SessionStats> {
+    pub fn get(&mut self, now: Micros, id: &str) -> Option<SessionStats> {
         let session = self.sessions.get(*self.by_id.get(id)?)?;
-        Some(self.stats_of(now, session))
+        Some(session_stats(now, session, &mut self.peers, &self.executor))
     }
 
     /// Whether a connection has this id.
@@ -121,26 +122,30 @@ impl Sessions {
     pub fn strays_and_dropped(&self) -> (u64, u64) {
         (self.router.strays, self.notifications.dropped)
     }
+}
 
-    fn stats_of(&self, now: Micros, session: &Session) -> SessionStats {
-        let participant = |key: &Key| {
-            self.peers.get(*key).map(|participant| participant_stats(session, participant))
-        };
-        SessionStats {
-            session: session.id.clone(),
-            pipeline: session.pipeline.clone(),
-            state: if session.closing.is_some() { "closing" } else { "running" },
-            age_ms: now.since(session.started).as_secs_f64() * 1e3,
-            messages: session.seq,
-            observed: session.observed,
-            audience: session.audience,
-            participants: session.participants.iter().filter_map(participant).collect(),
-            graph: self.executor.instance_stats(session.instance).unwrap_or_default(),
-        }
+fn session_stats(
+    now: Micros,
+    session: &Session,
+    peers: &mut Arena<Participant>,
+    executor: &Executor,
+) -> SessionStats {
+    let participant =
+        |key: &Key| peers.get_mut(*key).map(|participant| participant_stats(session, participant));
+    SessionStats {
+        session: session.id.clone(),
+        pipeline: session.pipeline.clone(),
+        state: if session.closing.is_some() { "closing" } else { "running" },
+        age_ms: now.since(session.started).as_secs_f64() * 1e3,
+        messages: session.seq,
+        observed: session.observed,
+        audience: session.audience,
+        participants: session.participants.iter().filter_map(participant).collect(),
+        graph: executor.instance_stats(session.instance).unwrap_or_default(),
     }
 }
 
-fn participant_stats(session: &Session, participant: &Participant) -> ParticipantStats {
+fn participant_stats(session: &Session, participant: &mut Participant) -> ParticipantStats {
     let outbox = participant.outbox.stats();
     ParticipantStats {
         participant: participant.name.clone(),

@@ -1,0 +1,57 @@
+use std::sync::Arc;
+
+use remotemedia_core::ResolvedManifest;
+use remotemedia_executor::Plan;
+use serde_json::{Value, json};
+
+fn plan(name: &str, rate: u32, nodes: &[Value], edges: &[(&str, &str)]) -> Arc<Plan> {
+    let edges: Vec<Value> = edges
+        .iter()
+        .map(|(from, to)| {
+            let port = if *from == "$source" { "input" } else { "out" };
+            json!({"from": {"node": from, "port": port}, "to": {"node": to, "port": "in"}})
+        })
+        .collect();
+    let manifest = json!({"version": "resolved/1", "name": name,
+        "sources": [{"id": "input", "format": {"rate": rate, "channels": 1}}],
+        "nodes": nodes, "edges": edges});
+    Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
+}
+
+fn node(id: &str, kind: &str, runtime: &str, rate: u32, params: Value) -> Value {
+    json!({"id": id, "kind": kind, "runtime": runtime, "params": params,
+           "input": {"rate": rate, "channels": 1}, "output": {"rate": rate, "channels": 1}})
+}
+
+fn vad(engine: &str) -> Value {
+    let mut params = json!({"engine": engine, "threshold": 0.5, "negative_threshold": 0.35,
+        "min_speech_ms": 100, "min_silence_ms": 100, "speech_pad_ms": 30, "emit": "all"});
+    if engine == "energy" {
+        params["threshold_db"] = json!(-45.0);
+    }
+    node("vad", "vad", "native", 16_000, params)
+}
+
+pub fn energy() -> Arc<Plan> {
+    plan("mic-energy", 16_000, &[vad("energy")], &[("$source", "vad")])
+}
+
+pub fn silero() -> Arc<Plan> {
+    plan("mic-vad", 16_000, &[vad("silero")], &[("$source", "vad")])
+}
+
+pub fn level() -> Arc<Plan> {
+    let level = node("level", "level", "native", 48_000, json!({"interval_ms": 50}));
+    plan("mic-level", 48_000, &[level], &[("$source", "level")])
+}
+
+/// The energy VAD with a Python node beside it.
+pub fn python() -> Arc<Plan> {
+    let params = json!({"entry": "user:shout", "mailbox_frames": 50, "mailbox_ms": 1000});
+    plan(
+        "mic-python",
+        16_000,
+        &[vad("energy"), node("shout", "python", "python", 16_000, params)],
+        &[("$source", "vad"), ("$source", "shout")],
+    )
+}

@@ -1,0 +1,97 @@
+//! Python nodes in a live session.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Wish, World, python};
+use remotemedia_executor::{NodeFailure, NodeValue};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn values_arrive_as_node_results_about_their_frame() {
+    let mut world = World::new(1);
+    world.python = Box::new(|work| {
+        let text = format!("{{\"seq\":{},\"who\":\"{}\"}}", work.frame.meta.seq, work.participant);
+        Some(Ok(vec![NodeValue::Json(text)]))
+    });
+    let plan = python();
+    let first = world.open(&plan, Wish::speaking());
+    let second = world.open(&plan, Wish::speaking());
+    world.run(3 * SECOND);
+    for index in [first, second] {
+        let client = &world.clients[index];
+        let values = client.of_type("node");
+        assert!(values.len() > 100);
+        for value in values {
+            assert_eq!(value.json["node"], "shout");
+            assert_eq!(value.json["data"]["who"], client.reply().participant.as_ref());
+            let pts = value.json["data"]["seq"].as_f64().unwrap() * 20.0;
+            assert_eq!(value.json["pts_ms"], pts);
+        }
+    }
+}
+
+#[test]
+fn work_names_its_session_pipeline_and_stream() {
+    let mut world = World::new(2);
+    let client = world.open(&python(), Wish::speaking());
+    world.run_until(3 * SECOND, |world| !world.held.is_empty());
+    let work = &world.held[0];
+    let reply = world.clients[client].reply();
+    assert_eq!((&work.session, &work.participant), (&reply.session_id, &reply.participant));
+    assert_eq!((&*work.pipeline, &*work.stream), ("mic-python", "audio"));
+    assert_eq!((&*work.node, &*work.entry, work.frame.samples.len()), ("shout", "user:shout", 320));
+}
+
+#[test]
+fn a_failure_is_an_error_with_its_traceback_and_the_session_goes_on() {
+    let mut world = World::new(3);
+    world.python = Box::new(|work| {
+        Some(if work.frame.meta.seq == 10 {
+            Err(NodeFailure {
+                message: "ValueError: ten".into(),
+                traceback: Some("File \"shout.py\", line 3".into()),
+            })
+        } else {
+            Ok(vec![NodeValue::Json("1".into())])
+        })
+    });
+    let client = world.open(&python(), Wish::speaking());
+    world.run(2 * SECOND);
+    let client = &world.clients[client];
+    let errors = client.of_type("error");
+    assert_eq!(errors.len(), 1);
+    let error = &errors[0].json;
+    assert_eq!((&error["node"], &error["pts_ms"]), (&"shout".into(), &200.0.into()));
+    assert_eq!(error["data"]["code"], "RM-5001");
+    assert!(error["data"]["traceback"].as_str().unwrap().contains("shout.py"));
+    assert!(client.count("node") > 50 && client.count("vad") > 50);
+}
+
+#[test]
+fn a_node_that_always_fails_is_rested_and_the_others_go_on() {
+    let mut world = World::new(4);
+    world.python = Box::new(|_| Some(Err(NodeFailure { message: "no".into(), traceback: None })));
+    let client = world.open(&python(), Wish::speaking());
+    world.run(8 * SECOND);
+    let client = &world.clients[client];
+    assert_eq!(client.count("error"), 6, "five, and one try after five seconds");
+    assert!(client.count("vad") > 300);
+    let stats = world.server.get(world.now, &client.reply().session_id).unwrap();
+    assert!(stats.graph.skipped > 200, "{:?}", stats.graph);
+}
+
+#[test]
+fn a_node_that_never_answers_loses_frames_and_says_so() {
+    let mut world = World::new(5);
+    let client = world.open(&python(), Wish::speaking());
+    world.run(5 * SECOND);
+    let client = &world.clients[client];
+    let errors = client.of_type("error");
+    assert!((2..=5).contains(&errors.len()), "{}", errors.len());
+    assert!(errors.iter().all(|one| one.json["data"]["code"] == "RM-5002"));
+    assert!(client.count("vad") > 200);
+    assert!(world.held.len() <= remotemedia_executor::MAX_IN_FLIGHT);
+}
