@@ -14,11 +14,13 @@ const STATS_MS = 1_000;
 const address = readAddress(location.href);
 const startButton = byId('start', HTMLButtonElement);
 let state: PageState = { name: 'idle' };
+/** The session to enter; a new one is made without it. */
+let { join } = address;
 
 const view = new SessionView(detailRows);
 const share = new Share();
 const status = new Status(choosePipeline);
-const source = new SourceChoice(onSource, address.join !== undefined);
+const source = new SourceChoice(onSource, join !== undefined);
 const runner = new Runner({
   onState: show,
   onSession: (session) => {
@@ -59,16 +61,17 @@ void pipelines.load(listHandlers);
 
 function start(): void {
   const input = source.input;
-  if (input) runner.start(pipelines.name, address.join, input);
+  if (input) runner.start(pipelines.name, join, input);
   else source.askForFile();
 }
 
 function show(next: PageState): void {
+  if (next.name === 'failed' && next.error.code === 'unknown_session') forgetJoin();
   state = next;
   view.state = next;
   const situation = {
     source: source.kind,
-    isJoining: address.join !== undefined,
+    isJoining: join !== undefined,
     isSecure: isSecureContext,
     description: pipelines.info?.description ?? '',
   };
@@ -76,7 +79,7 @@ function show(next: PageState): void {
   if (next.name !== 'live') share.session = undefined;
   const isActive = runner.isActive;
   startButton.classList.toggle('active', isActive);
-  setText(startButton, isActive ? 'Stop' : address.join === undefined ? 'Start' : 'Join');
+  setText(startButton, isActive ? 'Stop' : join === undefined ? 'Start' : 'Join');
 }
 
 function onList(): void {
@@ -101,11 +104,20 @@ function onListError(error: ClientError, retryAt: number): void {
 
 function choosePipeline(name: string): void {
   pipelines.choose(name);
+  forgetJoin();
   history.replaceState(null, '', `/${encodeURIComponent(name)}`);
   onPipeline();
   const input = source.input;
   if (runner.isActive && input) runner.start(name, undefined, input);
   else if (!runner.isActive) show({ name: 'idle' });
+}
+
+/** The session to join has ended, or another pipeline was chosen: what follows is a session of our own. */
+function forgetJoin(): void {
+  if (join === undefined) return;
+  join = undefined;
+  source.needsInput();
+  history.replaceState(null, '', location.pathname);
 }
 
 function onPipeline(): void {

@@ -45,7 +45,7 @@ export class SessionView {
     this.#timeline = new Timeline(byId('timeline', HTMLCanvasElement), {
       view: (now) => this.#view(now),
       onRead: (reading, isCursor) => {
-        this.#readout.show(reading, isCursor);
+        this.#readout.show(reading, isCursor, performance.now());
       },
       onPause: (isPaused) => {
         this.#pause.setAttribute('aria-pressed', String(isPaused));

@@ -54,6 +54,15 @@ export class SourceChoice {
     }
   }
 
+  /** Listening alone is no longer a choice: there is nobody to listen to. */
+  needsInput(): void {
+    const listening = this.#kind.querySelector('option[value="none"]');
+    if (!listening) return;
+    if (this.kind === 'none') this.#kind.value = 'microphone';
+    listening.remove();
+    this.#update();
+  }
+
   /** Opens the browser's own choice of files. */
   askForFile(): void {
     this.#file.click();
