@@ -10,7 +10,8 @@ use remotemedia_core::Micros;
 use rtc_sctp::{
     Association as Sctp, AssociationEvent, AssociationHandle, ClientConfig, DatagramEvent,
     Endpoint, EndpointConfig, EndpointEvent, Event, Payload, PayloadProtocolIdentifier,
-    ReliabilityType, ServerConfig, StreamEvent, TransportConfig, max_payload_size_for_mtu,
+    ReliabilityType, ServerConfig, StreamEvent, TimerConfig, TransportConfig,
+    max_payload_size_for_mtu,
 };
 use rtc_shared::TransportProtocol;
 
@@ -393,6 +394,15 @@ impl Association {
         }
         self.begin_at = None;
         self.happenings.push_back(Happening::Up);
+        // Data may have overtaken the end of the handshake, and its event has been passed over.
+        if let State::Up(_, sctp) = &mut self.state {
+            let mut streams = sctp.stream_ids();
+            streams.sort_unstable();
+            self.streams = streams.len();
+            for id in streams {
+                let _ = read_stream(sctp, id, self.limits.receive_message, &mut self.happenings);
+            }
+        }
     }
 
     fn gather_up(&mut self) {
@@ -407,16 +417,9 @@ impl Association {
                     }
                 }
                 Event::Stream(StreamEvent::Readable { id }) => {
-                    let Ok(mut stream) = sctp.stream(id) else { continue };
-                    while let Ok(Some(message)) = stream.read_sctp() {
-                        match message.to_payload(self.limits.receive_message) {
-                            Ok(data) => self.happenings.push_back(Happening::Message {
-                                stream: id,
-                                kind: message.ppi,
-                                data: data.freeze(),
-                            }),
-                            Err(_) => lost = Some("a message is larger than agreed".to_owned()),
-                        }
+                    let limit = self.limits.receive_message;
+                    if let Err(reason) = read_stream(sctp, id, limit, &mut self.happenings) {
+                        lost = Some(reason.to_owned());
                     }
                 }
                 // What rtc-sctp calls this is one stream's end; so is each stream's at the
@@ -495,6 +498,22 @@ impl Association {
     }
 }
 
+/// Reads the messages of a stream that are complete.
+fn read_stream(
+    sctp: &mut Sctp,
+    id: u16,
+    limit: usize,
+    happenings: &mut VecDeque<Happening>,
+) -> Result<(), &'static str> {
+    let Ok(mut stream) = sctp.stream(id) else { return Ok(()) };
+    while let Ok(Some(message)) = stream.read_sctp() {
+        let data = message.to_payload(limit).map_err(|_| "a message is larger than agreed")?;
+        let data = data.freeze();
+        happenings.push_back(Happening::Message { stream: id, kind: message.ppi, data });
+    }
+    Ok(())
+}
+
 fn each_mut(state: &mut State, mut visit: impl FnMut(&mut Sctp)) {
     match state {
         State::HalfOpen { begun, answering, .. } => {
@@ -506,7 +525,17 @@ fn each_mut(state: &mut State, mut visit: impl FnMut(&mut Sctp)) {
 }
 
 fn transport(limits: &Limits) -> TransportConfig {
+    // ICE decides when the other side is gone. At its limit rtc-sctp 0.21.1 does not end the
+    // association, it stops repeating, and what was under way is stuck for ever.
+    let timers = TimerConfig {
+        max_t1_init_retrans: usize::MAX,
+        max_t1_cookie_retrans: usize::MAX,
+        max_t3_rtx_retrans: usize::MAX,
+        max_reconfig_retrans: usize::MAX,
+        ..TimerConfig::default()
+    };
     TransportConfig::default()
+        .with_timer_config(timers)
         .with_max_receive_buffer_size(limits.receive_window)
         .with_max_message_size(limits.send_message)
 }

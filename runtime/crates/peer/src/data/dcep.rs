@@ -75,7 +75,7 @@ impl Open {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let cut = |name: &str| {
             let end = (0..=name.len().min(MAX_NAMES / 2)).rev().find(|i| name.is_char_boundary(*i));
-            name[..end.unwrap_or(0)].as_bytes().to_vec()
+            name.as_bytes()[..end.unwrap_or(0)].to_vec()
         };
         let (label, protocol) = (cut(&self.label), cut(&self.protocol));
         let (kind, parameter) = match self.reliability {

@@ -187,7 +187,7 @@ impl Inspector {
             COOKIE_ECHO => length > 0,
             RECONFIG => return self.judge_reconfig(chunk),
             FORWARD_TSN => {
-                length >= 4 && length % 4 == 0 && chunk.word(0).is_some_and(|tsn| self.is_near(tsn))
+                length >= 4 && length.is_multiple_of(4) && chunk.word(0).is_some_and(|tsn| self.is_near(tsn))
             }
             // Unknown types and those that ask for nothing (ERROR, HEARTBEAT ACK): the first bit
             // says whether the rest of the packet may still be read.
@@ -223,7 +223,7 @@ impl Inspector {
                 return ControlFlow::Break(Verdict::Drop);
             };
             let known = match parameter.kind {
-                OUTGOING_RESET => parameter.length >= 16 && parameter.length % 2 == 0,
+                OUTGOING_RESET => parameter.length >= 16 && parameter.length.is_multiple_of(2),
                 RECONFIG_RESPONSE => matches!(parameter.length, 12 | 20),
                 _ => false,
             };

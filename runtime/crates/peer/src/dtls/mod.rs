@@ -1,15 +1,18 @@
 //! DTLS 1.2 over rtc-dtls (RFC 6347, RFC 8827): one connection of either role.
 //!
-//! Three habits of rtc-dtls 0.21.1 are worked around here:
+//! Four habits of rtc-dtls 0.21.1 are worked around here:
 //! - it finds connections by address and cannot follow a changed one: it gets a constant address;
 //! - when part of a flight or a repeated one arrives it stops its own timer, so what is lost is
 //!   never asked for, and it gives up after seven repetitions: flights in the clear are repeated by
 //!   this module, with fresh record numbers, for as long as the set-up may take, and what could
 //!   stop the timer of the client's last flight is kept away from it;
+//! - it loses encrypted records that overtake the other side's ChangeCipherSpec: they are held;
 //! - it answers malformed plaintext with fatal alerts and keeps what it cannot place yet without
 //!   bound: datagrams are checked and counted first.
 
 mod records;
+
+pub(crate) use records::is_client_hello;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -34,6 +37,8 @@ const MAX_FRAGMENTS: usize = 1024;
 /// Handshake fragments taken afterwards, when only the other side's last flight may come again.
 /// More are ignored.
 const MAX_LATE_FRAGMENTS: usize = 64;
+/// Encrypted datagrams held until they can be read; more are ignored.
+const MAX_HELD: usize = 4;
 /// RFC 5764, section 4.2.
 const SRTP_EXPORTER: &str = "EXTRACTOR-dtls_srtp";
 
@@ -77,6 +82,9 @@ pub(crate) struct Dtls {
     repeat_at: Option<Micros>,
     repetitions: u32,
     fragments: usize,
+    /// Whether the other side's ChangeCipherSpec has come.
+    ciphered: bool,
+    held: Vec<Bytes>,
 }
 
 impl Dtls {
@@ -92,6 +100,8 @@ impl Dtls {
             repeat_at: None,
             repetitions: 0,
             fragments: 0,
+            ciphered: false,
+            held: Vec::new(),
         }
     }
 
@@ -107,6 +117,7 @@ impl Dtls {
         self.drain_new_flight(now, out);
     }
 
+    #[cfg(test)]
     pub(crate) fn is_established(&self) -> bool {
         self.phase == Phase::Established
     }
@@ -122,6 +133,34 @@ impl Dtls {
             return None;
         }
         let fragments = records::inspect(datagram)?;
+        if !self.ciphered && records::is_sealed(datagram) {
+            let held = self.held.len() < MAX_HELD;
+            if held {
+                self.held.push(Bytes::copy_from_slice(datagram));
+            }
+            return held.then(Vec::new);
+        }
+        let mut events = self.read(now, datagram, fragments, out)?;
+        if !self.ciphered && records::changes_cipher(datagram) {
+            self.ciphered = true;
+            for held in std::mem::take(&mut self.held) {
+                let fragments = records::inspect(&held).unwrap_or(0);
+                events.extend(self.read(now, &held, fragments, out).unwrap_or_default());
+            }
+        }
+        Some(events)
+    }
+
+    fn read(
+        &mut self,
+        now: Micros,
+        datagram: &[u8],
+        fragments: usize,
+        out: &mut Vec<Bytes>,
+    ) -> Option<Vec<DtlsEvent>> {
+        if self.phase == Phase::Ended {
+            return None;
+        }
         self.fragments += fragments;
         let established = self.phase == Phase::Established;
         if self.awaits_last_flight() && records::has_plaintext_handshake(datagram) {
@@ -287,6 +326,7 @@ impl Dtls {
         self.phase = Phase::Ended;
         self.repeat_at = None;
         self.flight = Vec::new();
+        self.held = Vec::new();
     }
 
     fn interval(&self) -> Duration {
@@ -299,7 +339,7 @@ impl Dtls {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             let mut datagram = transmit.message;
             // Records in the clear come first in a flight.
-            if datagram.len() >= records::HEADER && datagram[3..5] == [0, 0] {
+            if !records::is_sealed(&datagram) {
                 records::renumber(&mut datagram, &mut self.next_record);
             }
             out.push(datagram.freeze());

@@ -106,9 +106,26 @@ pub(super) fn is_repeatable(datagram: &[u8]) -> bool {
     })
 }
 
+/// Whether a datagram begins a handshake.
+pub(crate) fn is_client_hello(datagram: &[u8]) -> bool {
+    const CLIENT_HELLO: u8 = 1;
+    matches!(records(datagram).next(), Some(Some(Record { kind: HANDSHAKE, epoch: 0, body }))
+        if body.first() == Some(&CLIENT_HELLO))
+}
+
 /// Whether there is a handshake message in the clear among the records.
 pub(super) fn has_plaintext_handshake(datagram: &[u8]) -> bool {
     records(datagram).flatten().any(|r| r.epoch == 0 && r.kind == HANDSHAKE)
+}
+
+/// Whether the first record is an encrypted one.
+pub(super) fn is_sealed(datagram: &[u8]) -> bool {
+    datagram.len() >= HEADER && datagram[3..5] == [0, 1]
+}
+
+/// Whether the keys change in a datagram: what is encrypted can be read from then on.
+pub(super) fn changes_cipher(datagram: &[u8]) -> bool {
+    records(datagram).flatten().any(|r| r.epoch == 0 && r.kind == CHANGE_CIPHER_SPEC)
 }
 
 /// Whether a fatal alert in the clear is among the records.

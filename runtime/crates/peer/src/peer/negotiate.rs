@@ -32,8 +32,7 @@ impl Peer {
         let offer = parse_offer(offer_sdp, &Limits::default())?;
         let agreed = negotiate(&offer, wants)?;
         // A lite agent never nominates, so somebody else has to (RFC 8445, section 6.1.1).
-        let role =
-            if agreed.remote.ice_lite { IceRole::Controlling } else { IceRole::Controlled };
+        let role = if agreed.remote.ice_lite { IceRole::Controlling } else { IceRole::Controlled };
         let mut peer = Peer::new(config, now, role);
         peer.set_up(now, &agreed);
         let sdp = peer.write_answer(&offer, &agreed);
@@ -170,14 +169,18 @@ impl Peer {
     }
 
     fn write_answer(&self, offer: &Offer, agreed: &Negotiated) -> String {
-        build_answer(offer, agreed, &AnswerParams {
-            credentials: self.ice.local_credentials(),
-            fingerprint: self.config.identity.fingerprint(),
-            candidates: &self.candidates,
-            session_id: self.session_id,
-            session_version: self.session_version,
-            stereo: self.config.stereo,
-            max_message_size: self.config.max_message_size as u64,
-        })
+        build_answer(
+            offer,
+            agreed,
+            &AnswerParams {
+                credentials: self.ice.local_credentials(),
+                fingerprint: self.config.identity.fingerprint(),
+                candidates: &self.candidates,
+                session_id: self.session_id,
+                session_version: self.session_version,
+                stereo: self.config.stereo,
+                max_message_size: self.config.max_message_size as u64,
+            },
+        )
     }
 }

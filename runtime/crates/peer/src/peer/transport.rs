@@ -8,7 +8,7 @@ use remotemedia_core::Micros;
 use super::{MAX_EARLY, MAX_EVENTS, Peer, PeerEvent, Phase};
 use crate::CloseReason;
 use crate::data::ChannelEvent;
-use crate::dtls::DtlsEvent;
+use crate::dtls::{DtlsEvent, is_client_hello};
 use crate::ice::{FailureReason, IceEvent, Path, StunOutcome};
 use crate::media::{Layout, Rtcp, Srtp, parse_rtcp};
 
@@ -134,8 +134,10 @@ impl Peer {
     fn handle_dtls(&mut self, now: Micros, from: SocketAddr, bytes: &[u8]) {
         let ours = self.is_ours(from);
         let Some(dtls) = self.dtls.as_mut().filter(|_| ours) else {
-            // It may overtake the first check or, on the offering side, the answer.
+            // A ClientHello may overtake the first check or, on the offering side, the answer.
             let hold = self.phase == Phase::Connecting
+                && !(self.dtls.is_some() && self.dtls_client)
+                && is_client_hello(bytes)
                 && self.early.len() < MAX_EARLY
                 && bytes.len() <= MAX_EARLY_BYTES;
             if hold {

@@ -12,23 +12,17 @@ fn close_tells_the_other_side() {
         world.peers[side].close(world.now);
         world.pass(Duration::from_millis(100));
         assert_eq!(world.events[side].last(), Some(&PeerEvent::Closed(CloseReason::Local)));
-        assert_eq!(
-            world.events[1 - side].last(),
-            Some(&PeerEvent::Closed(CloseReason::Remote))
-        );
+        assert_eq!(world.events[1 - side].last(), Some(&PeerEvent::Closed(CloseReason::Remote)));
         assert_eq!(world.messages(1 - side, id).len(), 1);
         assert!(world.peers.iter().all(|peer| peer.poll_timeout().is_none()));
-        assert_eq!(
-            world.peers[side].send(world.now, id, true, b"x"),
-            Err(SendError::Closed)
-        );
+        assert_eq!(world.peers[side].send(world.now, id, true, b"x"), Err(SendError::Closed));
     }
 }
 
 #[test]
 fn half_a_minute_of_silence_ends_it() {
     let (mut world, _) = World::connected(61, Link::CLEAN);
-    world.filter = Box::new(|_, _| false);
+    world.filter = Box::new(|_, _, _| false);
     let start = world.now;
     let ended = world.run(Duration::from_secs(60), |world| {
         world.peers.iter().all(remotemedia_peer::Peer::is_closed)
@@ -45,10 +39,10 @@ fn half_a_minute_of_silence_ends_it() {
 #[test]
 fn a_pause_of_ten_seconds_is_survived() {
     let (mut world, id) = World::connected(62, Link::CLEAN);
-    world.filter = Box::new(|_, _| false);
+    world.filter = Box::new(|_, _, _| false);
     world.peers[ANSWERER].send(world.now, id, true, b"late").unwrap();
     world.pass(Duration::from_secs(10));
-    world.filter = Box::new(|_, _| true);
+    world.filter = Box::new(|_, _, _| true);
     world.pass(Duration::from_secs(10));
     assert_eq!(world.messages(OFFERER, id).len(), 1);
     assert!(world.peers.iter().all(remotemedia_peer::Peer::is_connected));

@@ -77,11 +77,11 @@ fn a_message_of_64_kib_passes_both_ways() {
 }
 
 #[test]
-fn results_over_a_bad_link_are_late_by_a_quarter_of_a_second_at_most_mostly() {
+fn results_over_a_bad_link_are_seldom_late() {
     let mut delays = Vec::new();
     for seed in 50..54 {
         let (mut world, id) = World::connected(seed, Link::bad(0.05));
-        for i in 0..400u64 {
+        for _ in 0..400 {
             let sent_at = world.now;
             let text = format!("{:0240}", sent_at.0);
             world.peers[ANSWERER].send(world.now, id, true, text.as_bytes()).unwrap();
@@ -96,15 +96,14 @@ fn results_over_a_bad_link_are_late_by_a_quarter_of_a_second_at_most_mostly() {
                 }
                 known = messages.len();
             }
-            let _ = i;
         }
     }
     delays.sort_unstable();
     let at = |share: f64| Duration::from_micros(delays[(delays.len() as f64 * share) as usize]);
     let (p50, p95, p99) = (at(0.5), at(0.95), at(0.99));
-    println!("p50 {p50:?} p95 {p95:?} p99 {p99:?}");
-    assert!(p50 < Duration::from_millis(60), "{p50:?}");
-    assert!(p95 < Duration::from_millis(500), "{p95:?}");
+    assert!(p50 < Duration::from_millis(20), "p50 {p50:?}");
+    assert!(p95 < Duration::from_millis(250), "p95 {p95:?}");
+    assert!(p99 < Duration::from_millis(600), "p99 {p99:?}");
 }
 
 #[test]

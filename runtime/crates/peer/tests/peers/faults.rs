@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rand::Rng;
-use remotemedia_peer::PeerEvent;
 
 use crate::world::{ANSWERER, Link, OFFERER, World, address};
 
@@ -77,7 +76,7 @@ fn recorded() -> Vec<(usize, Vec<u8>)> {
     let log = Rc::new(RefCell::new(Vec::new()));
     let into = log.clone();
     let mut world = World::new(90, Link::CLEAN);
-    world.filter = Box::new(move |side, bytes| {
+    world.filter = Box::new(move |_, side, bytes| {
         into.borrow_mut().push((1 - side, bytes.to_vec()));
         true
     });
@@ -92,7 +91,7 @@ fn recorded() -> Vec<(usize, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     /// Damaged copies of everything, before and after the real thing: nothing panics, and the peers
     /// connect and talk all the same.
@@ -106,7 +105,7 @@ proptest! {
         let mut world = World::new(seed % 1_000, Link::CLEAN);
         let damaged = Rc::new(RefCell::new(Vec::new()));
         let into = damaged.clone();
-        world.filter = Box::new(move |side, bytes| {
+        world.filter = Box::new(move |_, side, bytes| {
             let mut copy = bytes.to_vec();
             // Handshake messages in the clear could be damaged into others that end it: that
             // much anybody in the middle can do. All else is authenticated.
@@ -142,20 +141,26 @@ proptest! {
         prop_assert_eq!(world.messages(OFFERER, id).len(), 1);
     }
 
-    /// Datagrams of another connection, in any order, whole and cut.
+    /// Datagrams of another connection, in any order, whole and cut. Only messages of its handshake
+    /// may do harm, as they cannot be told from those of this one.
     #[test]
     fn foreign_datagrams_never_panic(
         picks in prop::collection::vec((any::<prop::sample::Index>(), 0usize..1500), 1..40),
     ) {
         let log = recorded();
         let mut world = World::new(91, Link::CLEAN);
+        let mut harmless = true;
         for (pick, length) in picks {
             let (receiver, bytes) = &log[pick.index(log.len())];
             let end = bytes.len().min(length.max(1));
+            harmless &= !(20..23).contains(&bytes[0]);
             world.inject(*receiver, address(1 - receiver), &bytes[..end]);
+            world.pass(Duration::from_millis(3));
         }
-        world.connect();
-        let lost = world.events.iter().flatten().any(|e| matches!(e, PeerEvent::Closed(_)));
-        prop_assert!(!lost);
+        if harmless {
+            world.connect();
+        } else {
+            world.pass(Duration::from_secs(31));
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! Two peers, one offering and one answering, over a link in virtual time.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod close;
 mod connect;

@@ -14,12 +14,12 @@ use remotemedia_peer::{
     ChannelId, Identity, OfferWants, Peer, PeerConfig, PeerEvent, Reliability, RtpHeader,
 };
 
-pub const OFFERER: usize = 0;
-pub const ANSWERER: usize = 1;
+pub(crate) const OFFERER: usize = 0;
+pub(crate) const ANSWERER: usize = 1;
 
 /// How a link treats datagrams, each way.
 #[derive(Clone, Copy, Debug)]
-pub struct Link {
+pub(crate) struct Link {
     pub loss: f64,
     pub duplication: f64,
     pub latency: Duration,
@@ -28,19 +28,19 @@ pub struct Link {
 }
 
 impl Link {
-    pub const CLEAN: Link = Link {
+    pub(crate) const CLEAN: Link = Link {
         loss: 0.0,
         duplication: 0.0,
         latency: Duration::from_millis(5),
         jitter: Duration::ZERO,
     };
 
-    pub fn bad(loss: f64) -> Link {
+    pub(crate) fn bad(loss: f64) -> Link {
         Link { loss, duplication: 0.02, jitter: Duration::from_millis(8), ..Link::CLEAN }
     }
 }
 
-pub struct World {
+pub(crate) struct World {
     pub now: Micros,
     pub peers: [Peer; 2],
     pub events: [Vec<PeerEvent>; 2],
@@ -48,8 +48,7 @@ pub struct World {
     /// The address that the other side sees and answers to.
     pub addresses: [SocketAddr; 2],
     pub rng: SmallRng,
-    /// Looks at what is sent and may keep it from arriving.
-    pub filter: Box<dyn FnMut(usize, &[u8]) -> bool>,
+    pub filter: Filter,
     pub sent: [u64; 2],
     flying: BTreeMap<(Micros, u64), Datagram>,
     count: u64,
@@ -62,16 +61,16 @@ struct Datagram {
     payload: Bytes,
 }
 
-pub fn identities() -> &'static [Arc<Identity>; 2] {
+pub(crate) fn identities() -> &'static [Arc<Identity>; 2] {
     static IDENTITIES: OnceLock<[Arc<Identity>; 2]> = OnceLock::new();
     IDENTITIES.get_or_init(|| [0, 1].map(|_| Arc::new(Identity::generate().unwrap())))
 }
 
-pub fn address(side: usize) -> SocketAddr {
+pub(crate) fn address(side: usize) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, side as u8 + 1], 5000 + side as u16))
 }
 
-pub fn config(side: usize, seed: u64) -> PeerConfig {
+pub(crate) fn config(side: usize, seed: u64) -> PeerConfig {
     PeerConfig::new(
         Arc::clone(&identities()[side]),
         Instant::now(),
@@ -80,18 +79,18 @@ pub fn config(side: usize, seed: u64) -> PeerConfig {
     )
 }
 
-pub const WANTS: MediaWants = MediaWants { audio: Want::Optional };
-pub const EVERYTHING: OfferWants =
+pub(crate) const WANTS: MediaWants = MediaWants { audio: Want::Optional };
+pub(crate) const EVERYTHING: OfferWants =
     OfferWants { audio: Some(Direction::SendRecv), data: true };
 
 impl World {
     /// The offer and the answer have been exchanged, nothing has been sent yet.
-    pub fn new(seed: u64, link: Link) -> World {
+    pub(crate) fn new(seed: u64, link: Link) -> World {
         Self::with(seed, link, |sdp| sdp, |sdp| sdp)
     }
 
     /// With descriptions changed on their way.
-    pub fn with(
+    pub(crate) fn with(
         seed: u64,
         link: Link,
         change_offer: impl FnOnce(String) -> String,
@@ -100,8 +99,7 @@ impl World {
         let now = Micros(1_000_000);
         let (mut offerer, offer) = Peer::offer(config(OFFERER, seed), now, EVERYTHING);
         let offer = change_offer(offer);
-        let (answerer, answer) =
-            Peer::answer(config(ANSWERER, seed), now, &offer, &WANTS).unwrap();
+        let (answerer, answer) = Peer::answer(config(ANSWERER, seed), now, &offer, &WANTS).unwrap();
         offerer.accept_answer(now, &change_answer(answer)).unwrap();
         World {
             now,
@@ -110,7 +108,7 @@ impl World {
             link,
             addresses: [address(0), address(1)],
             rng: SmallRng::seed_from_u64(seed),
-            filter: Box::new(|_, _| true),
+            filter: Box::new(|_, _, _| true),
             sent: [0, 0],
             flying: BTreeMap::new(),
             count: 0,
@@ -118,7 +116,7 @@ impl World {
     }
 
     /// A pair that is connected, with a reliable channel `results` opened by the offering side.
-    pub fn connected(seed: u64, link: Link) -> (World, ChannelId) {
+    pub(crate) fn connected(seed: u64, link: Link) -> (World, ChannelId) {
         let mut world = World::new(seed, link);
         world.connect();
         let id = world.open("results", true, Reliability::Reliable);
@@ -126,31 +124,36 @@ impl World {
     }
 
     /// Runs until both sides are connected; panics if they are not within 30 s.
-    pub fn connect(&mut self) {
-        let done = self.run(Duration::from_secs(30), |world| {
-            world.peers.iter().all(Peer::is_connected)
-        });
+    pub(crate) fn connect(&mut self) {
+        let done =
+            self.run(Duration::from_secs(30), |world| world.peers.iter().all(Peer::is_connected));
         assert!(done, "not connected: {:?} {:?}", self.peers, self.events);
     }
 
     /// Opens a channel on the offering side and waits until both know it.
-    pub fn open(&mut self, label: &str, ordered: bool, reliability: Reliability) -> ChannelId {
+    pub(crate) fn open(
+        &mut self,
+        label: &str,
+        ordered: bool,
+        reliability: Reliability,
+    ) -> ChannelId {
         let now = self.now;
         let id = self.peers[OFFERER].open_channel(now, label, ordered, reliability).unwrap();
         let done = self.run(Duration::from_secs(30), |world| {
             [0, 1].iter().all(|side| {
-                world.find(*side, |event| match event {
-                    PeerEvent::ChannelOpen { id: opened, .. } => (*opened == id).then_some(()),
-                    _ => None,
-                })
-                .is_some()
+                world
+                    .find(*side, |event| match event {
+                        PeerEvent::ChannelOpen { id: opened, .. } => (*opened == id).then_some(()),
+                        _ => None,
+                    })
+                    .is_some()
             })
         });
         assert!(done, "channel {label} did not open: {:?}", self.events);
         id
     }
 
-    pub fn find<T>(
+    pub(crate) fn find<T>(
         &self,
         side: usize,
         look: impl FnMut(&PeerEvent) -> Option<T>,
@@ -158,7 +161,7 @@ impl World {
         self.events[side].iter().find_map(look)
     }
 
-    pub fn messages(&self, side: usize, channel: ChannelId) -> Vec<Bytes> {
+    pub(crate) fn messages(&self, side: usize, channel: ChannelId) -> Vec<Bytes> {
         let of = |event: &PeerEvent| match event {
             PeerEvent::Message { id, data, .. } if *id == channel => Some(data.clone()),
             _ => None,
@@ -166,7 +169,7 @@ impl World {
         self.events[side].iter().filter_map(of).collect()
     }
 
-    pub fn packets(&self, side: usize) -> Vec<(RtpHeader, Bytes)> {
+    pub(crate) fn packets(&self, side: usize) -> Vec<(RtpHeader, Bytes)> {
         let of = |event: &PeerEvent| match event {
             PeerEvent::Rtp { header, payload, .. } => Some((*header, payload.clone())),
             _ => None,
@@ -175,7 +178,7 @@ impl World {
     }
 
     /// Sends a packet of media from a side.
-    pub fn send_rtp(&mut self, side: usize, sequence_number: u16, payload: &[u8]) {
+    pub(crate) fn send_rtp(&mut self, side: usize, sequence_number: u16, payload: &[u8]) {
         let header = RtpHeader {
             ssrc: self.peers[side].ssrc(),
             sequence_number,
@@ -187,7 +190,7 @@ impl World {
     }
 
     /// Puts a datagram on the link as if it came from `from`, past loss and filter.
-    pub fn inject(&mut self, receiver: usize, from: SocketAddr, payload: &[u8]) {
+    pub(crate) fn inject(&mut self, receiver: usize, from: SocketAddr, payload: &[u8]) {
         let local = Some(self.addresses[receiver].ip());
         self.peers[receiver].handle_datagram(self.now, from, local, payload);
     }
@@ -197,7 +200,7 @@ impl World {
             while let Some(transmit) = self.peers[side].poll_transmit() {
                 assert!(transmit.payload.len() <= 1232, "{} bytes", transmit.payload.len());
                 self.sent[side] += 1;
-                if !(self.filter)(side, &transmit.payload) {
+                if !(self.filter)(self.now, side, &transmit.payload) {
                     continue;
                 }
                 let copies = 1 + u32::from(self.rng.random_bool(self.link.duplication));
@@ -225,7 +228,7 @@ impl World {
     }
 
     /// Runs until `until` holds or `span` has passed; tells whether it holds.
-    pub fn run(&mut self, span: Duration, mut until: impl FnMut(&World) -> bool) -> bool {
+    pub(crate) fn run(&mut self, span: Duration, mut until: impl FnMut(&World) -> bool) -> bool {
         let end = self.now + span;
         loop {
             self.flush();
@@ -234,8 +237,7 @@ impl World {
             }
             let arrival = self.flying.keys().next().map(|key| key.0);
             let timers = self.peers.iter().filter_map(Peer::poll_timeout);
-            let Some(next) = arrival.into_iter().chain(timers).min().filter(|at| *at <= end)
-            else {
+            let Some(next) = arrival.into_iter().chain(timers).min().filter(|at| *at <= end) else {
                 self.now = end;
                 return false;
             };
@@ -255,7 +257,7 @@ impl World {
     }
 
     /// Lets time pass.
-    pub fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         self.run(span, |_| false);
     }
 
