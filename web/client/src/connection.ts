@@ -28,7 +28,7 @@ export class Connection {
   readonly #control: Control;
   #link: Link | undefined;
   #heartbeat: Heartbeat | undefined;
-  #early: string[] | undefined = [];
+  #early: (readonly [text: string, isLive: boolean])[] | undefined = [];
 
   private constructor(handlers: ConnectionHandlers, environment: Environment) {
     this.#handlers = handlers;
@@ -48,8 +48,8 @@ export class Connection {
     connection.#link = await Link.open(
       request,
       {
-        onText: (text) => {
-          connection.#onText(text);
+        onText: (text, isLive) => {
+          connection.#onText(text, isLive);
         },
         onDoubt: () => {
           connection.#heartbeat?.doubt();
@@ -73,7 +73,7 @@ export class Connection {
     const { sessionId } = this.link;
     const early = this.#early ?? [];
     this.#early = undefined;
-    for (const text of early) this.#read(text);
+    for (const [text, isLive] of early) this.#read(text, isLive);
     this.#heartbeat = new Heartbeat(
       {
         ping: () => void this.ping().catch(() => undefined),
@@ -106,17 +106,14 @@ export class Connection {
     this.#link?.close();
   }
 
-  #onText(text: string): void {
-    if (this.#early) {
-      if (this.#early.length < MAX_EARLY) this.#early.push(text);
-      return;
-    }
-    this.#read(text);
+  #onText(text: string, isLive: boolean): void {
+    if (!this.#early) this.#read(text, isLive);
+    else if (this.#early.length < MAX_EARLY) this.#early.push([text, isLive]);
   }
 
-  #read(text: string): void {
+  #read(text: string, isLive: boolean): void {
     this.#heartbeat?.heard();
-    const inbound = this.#inbox.read(text);
+    const inbound = this.#inbox.read(text, isLive);
     switch (inbound.kind) {
       case 'result':
         this.#handlers.onResult(inbound.message);

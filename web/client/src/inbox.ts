@@ -36,7 +36,8 @@ const REPLY_TYPES: ReadonlySet<string> = new Set<ReplyMessage['type']>([
 export class Inbox {
   readonly #seen = new SeenSeqs();
 
-  read(text: string): Inbound {
+  /** `isLive`: it came on the channel without order. */
+  read(text: string, isLive = false): Inbound {
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -55,6 +56,8 @@ export class Inbox {
     }
     if (typeof seq !== 'number' || !hasHeader(value)) return invalid(`a "${type}" with a broken header`);
     if (!RESULT_TYPES.has(type)) return { kind: 'ignored' };
+    // The farewell counts where it is the last: on the other channel it may overtake events.
+    if (type === 'bye' && isLive) return { kind: 'ignored' };
     if (!this.#seen.isNew(seq)) return { kind: 'ignored' };
     return { kind: 'result', message: value as unknown as ResultMessage };
   }

@@ -11,7 +11,7 @@ export const LIVE_LIFETIME_MS = 250;
 /** What a {@link Link} tells its session. */
 export interface LinkHandlers {
   /** One text from either channel. */
-  readonly onText: (text: string) => void;
+  readonly onText: (text: string, isLive: boolean) => void;
   /** The connection broke; called at most once, never before {@link Link.open} resolved. */
   readonly onLost: (error: ClientError) => void;
   /** The path may be gone: worth asking the server. */
@@ -161,7 +161,7 @@ export class Link {
 
   #listen(channel: RTCDataChannel): void {
     channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
-      if (typeof data === 'string' && this.#state !== 'closed') this.#handlers.onText(data);
+      if (typeof data === 'string' && this.#state !== 'closed') this.#handlers.onText(data, channel !== this.#results);
     });
   }
 

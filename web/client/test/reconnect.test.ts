@@ -123,6 +123,17 @@ describe('a farewell', () => {
     session.close();
   });
 
+  it('that overtakes the last events waits for them', async () => {
+    const { session } = await goLive();
+    const types: string[] = [];
+    session.on('result', ({ type }) => types.push(type));
+    world.peer.live.receive(bye('closed by request'));
+    world.peer.results.receive(result('speech_stopped', 98, { start_ms: 0, duration_ms: 5 }));
+    world.peer.results.receive(bye('closed by request'));
+    expect(types).toEqual(['speech_stopped', 'bye']);
+    expect(session.state.name).toBe('ended');
+  });
+
   it('without a code ends the session', async () => {
     const { states } = await goLive();
     world.peer.results.receive(bye('closed by request'));
