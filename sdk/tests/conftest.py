@@ -37,3 +37,48 @@ def lanes(engine):
     yield start
     for each in started:
         assert each.stop(), "a node is still busy"
+
+
+@pytest.fixture
+def loopback(monkeypatch):
+    """Keep aiortc's packets on this machine."""
+    import aioice.ice
+
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+@pytest.fixture
+async def server(loopback):
+    """Serve sessions that are scripted."""
+    from aiohttp import web
+
+    from .peers import ScriptedServer
+
+    made = ScriptedServer()
+    app = web.Application()
+    app.router.add_post("/api/offer", made.offer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await made.close()
+    await runner.cleanup()
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """Write a WAV file: one second of 440 Hz at 44.1 kHz in stereo."""
+    import wave
+
+    import numpy as np
+
+    path = tmp_path / "tone.wav"
+    samples = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100) * 8000
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44100)
+        file.writeframes(np.repeat(samples.astype("<i2"), 2).tobytes())
+    return path

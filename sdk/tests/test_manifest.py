@@ -180,7 +180,7 @@ def test_what_comes_later_is_said_so(changes, field):
         ("a: &x [1]\nb: *x", "aliases are not allowed"),
         ("!!python/object:os.system {}", "is not YAML"),
         ("\0", "is not YAML"),
-        ("a: " + "[" * 5000, "is"),
+        ("a: " + "[" * 5000, "nested too deeply"),
         ("x" * ((1 << 20) + 1), "longer than"),
     ],
 )

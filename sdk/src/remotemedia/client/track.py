@@ -50,6 +50,7 @@ class AudioTrack(MediaStreamTrack):
 
     async def put(self, samples: Pcm) -> None:
         """Add mono samples at 48 kHz; waits while a second of them waits."""
+        self._check()
         joined = np.concatenate([self._rest, samples])
         whole = len(joined) // FRAME_SAMPLES * FRAME_SAMPLES
         self._rest = joined[whole:]

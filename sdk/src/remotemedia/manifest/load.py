@@ -19,6 +19,8 @@ from remotemedia.manifest.models import Manifest
 
 MAX_BYTES = 1 << 20
 """The longest manifest; a longer one is refused."""
+MAX_DEPTH = 64
+"""How deeply YAML may be nested."""
 MAX_PROBLEMS = 20
 """How many problems are reported at once."""
 
@@ -69,8 +71,6 @@ def load_yaml(text: str) -> Manifest:
         raise ManifestError(f"is not YAML: {error.problem}{where}.", field="$") from None
     except (yaml.YAMLError, ValueError) as error:
         raise ManifestError(f"is not YAML: {error}.", field="$") from None
-    except RecursionError:
-        raise ManifestError("is nested too deeply.", field="$") from None
     return load(_mapping(data))
 
 
@@ -96,16 +96,23 @@ def dump_yaml(manifest: Manifest) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, without aliases (which make small files huge) and without doubled keys."""
+    """Safe, not deep, without aliases (which make small files huge) and without doubled keys."""
+
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="aliases are not allowed",
-                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
+            raise self._refusal("aliases are not allowed")
+        if self.depth > MAX_DEPTH:
+            raise self._refusal("it is nested too deeply")
+        self.depth += 1
         composed: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
         return composed
+
+    def _refusal(self, problem: str) -> yaml.MarkedYAMLError:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False

@@ -1,0 +1,296 @@
+"""The command line: what it prints, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from remotemedia.cli import exits
+from remotemedia.cli.app import LATER, app
+from remotemedia.cli.call import Summary, describe
+from remotemedia.client import session as session_module
+from remotemedia.client.events import parse
+from remotemedia.errors import RemoteMediaError
+
+from .fakes import FakeFault
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a command; gives its exit code and what it printed on both outputs."""
+    monkeypatch.setattr(session_module, "QUIET_SECONDS", 0.05)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(exits.errors, "_width", 200, raising=False)
+
+    def command(*arguments):
+        result = CliRunner().invoke(app, list(arguments))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return command
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    path = tmp_path / "mic.yaml"
+    path.write_text(
+        "metadata: {name: mic, description: says when}\n"
+        "nodes:\n"
+        "  - {id: level, node_type: LevelMeterNode, params: {input_rate: 48000}}\n"
+        "  - {id: vad, node_type: VADNode}\n"
+    )
+    return path
+
+
+@pytest.fixture
+def native(monkeypatch, runtime):
+    monkeypatch.setitem(sys.modules, "remotemedia_runtime", runtime)
+    return runtime
+
+
+def test_help_explains_the_exit_codes(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("serve", "call", "nodes", "validate"):
+        assert command in out
+    for meaning in exits.EXIT_CODES.values():
+        assert meaning in out
+    for later in LATER:
+        assert f"\n│ {later} " not in out
+
+
+@pytest.mark.parametrize("command", LATER)
+def test_commands_of_later_versions_say_so(run, command):
+    code, out, err = run(command, "--some", "thing")
+    assert (code, out) == (exits.USAGE, "")
+    assert f"`remotemedia {command}` is not in this version. [RM-4003]" in err
+
+
+def test_wrong_use(run):
+    assert run("serve")[0] == exits.USAGE
+    assert run("nope")[0] == exits.USAGE
+    assert run("call", "http://h/x")[0] == exits.USAGE
+    assert run("serve", "x.yaml", "--port", "70000")[0] == exits.USAGE
+
+
+def test_nodes_lists_every_type(run):
+    code, out, _ = run("nodes")
+    assert code == 0
+    assert re.search(r"VADNode +Find speech", out)
+    assert re.search(r"PythonNode +A node of one's own", out)
+
+
+def test_nodes_says_everything_about_one(run):
+    code, out, _ = run("nodes", "VAD")
+    assert code == 0
+    assert re.search(r'engine +"silero" \| "energy" +\'silero\'', out)
+    assert re.search(r"threshold +number 0.0..1.0 +0.5 +yes +probability from which", out)
+    code, out, _ = run("nodes", "PythonNode")
+    assert re.search(r"entry +string +required", out)
+
+
+def test_nodes_knows_the_nearest(run):
+    code, _, err = run("nodes", "VDNode")
+    assert code == exits.INVALID
+    assert 'Did you mean "VADNode"?' in err
+
+
+def test_validate_shows_what_would_run(run, manifest, native):
+    code, out, err = run("validate", str(manifest))
+    assert (code, err) == (0, "")
+    assert "mic is valid; audio comes in at 48000 Hz, mono." in out
+    assert re.search(r"level +level, native +audio in +48000 Hz", out)
+    assert re.search(r"resample.1 +resample, native \(put in\) +level", out)
+
+
+def test_validate_says_when_the_runtime_is_not_there(run, manifest, monkeypatch):
+    monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "0")
+    code, out, err = run("validate", str(manifest))
+    assert code == 0
+    assert "mic is valid" in out
+    assert "not checked natively" in err
+
+
+def test_validate_shows_what_the_runtime_says(run, manifest, native):
+    native.refuse = FakeFault("RM-1003", "too loud", "nodes[0].params.x")
+    code, _, err = run("validate", str(manifest))
+    assert code == exits.INVALID
+    assert "too loud" in err
+
+
+def test_validate_shows_every_problem(run, tmp_path):
+    path = tmp_path / "bad.json"
+    nodes = [{"id": "a", "node_type": "Vat"}, {"id": "b", "node_type": "VAD", "params": {"x": 1}}]
+    path.write_text(json.dumps({"nodes": nodes}))
+    code, _, err = run("validate", str(path))
+    assert code == exits.INVALID
+    assert f"error: {path}: 2 problems:" in err
+    assert "nodes[0].node_type: there is no node type" in err
+    assert 'nodes[1].params.x: VADNode has no parameter "x".' in err
+
+
+APP = """
+from remotemedia import Pipeline, node
+from remotemedia.nodes.audio import VADNode
+first = Pipeline("first", VADNode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "named", "words"),
+    [
+        (APP, "app.py", "first is valid"),
+        (APP, "app.py:first", "first is valid"),
+        (APP, "app.py:node", "is a function, not a Pipeline"),
+        (APP, "app.py:frist", 'Did you mean "first"?'),
+        (APP + "second = Pipeline(VADNode())\n", "app.py", "several pipelines: first, second."),
+        ("", "app.py", "has no Pipeline"),
+        ("", "mic", '"mic" is no pipeline'),
+        ("", "other.yaml", "No such file"),
+    ],
+)
+def test_pipelines_can_be_named_in_several_ways(run, native, tmp_path, code, named, words):
+    (tmp_path / "app.py").write_text(code)
+    target = named if named == "mic" else str(tmp_path / named)
+    _, out, err = run("validate", target)
+    assert words in out + err
+
+
+async def test_call_shows_segments(run, server, tone):
+    stopped = {"start_ms": 100.0, "duration_ms": 800.0}
+    server.on_open = [
+        ("results", server.result("ready", data={"pipeline": "mic", "participant": "p_1"})),
+        ("results", server.result("vad", data={"speech": True, "probability": 0.9})),
+        ("results", server.result("speech_stopped", 900.0, stopped)),
+        ("results", server.result("node", 40.0, {"loud": True}, node="loudness")),
+        ("results", server.result("node", 50.0, {"loud": True}, participant="p_2")),
+        ("results", server.result("error", 60.0, {"code": "RM-5001", "message": "it broke"})),
+    ]
+    code, out, err = await asyncio.to_thread(run, "call", f"{server.url}/mic", str(tone), "--fast")
+    shown = [line for line in err.splitlines() if line.strip()]
+    assert code == 0
+    assert "0.10 - 0.90 s  speech, 0.80 s" in shown[0]
+    assert '0.04 s  loudness: {"loud": true}' in shown[1]
+    assert shown[2].startswith("p_2 ")
+    assert "it broke [RM-5001]" in shown[3]
+    assert out.strip() == "1 segment, 0.80 s of speech; server latency 1.5 ms; 1 errors"
+
+
+async def test_call_prints_messages_as_they_are(run, server, tone):
+    messages = [
+        server.result("ready", data={"pipeline": "mic", "participant": "p_1"}),
+        server.result("vad", data={"speech": False, "probability": 0.1}),
+    ]
+    server.on_open = [("results", message) for message in messages]
+    code, out, err = await asyncio.to_thread(
+        run, "call", f"{server.url}/mic", str(tone), "--fast", "--json", "--join", "s_7"
+    )
+    assert (code, err) == (0, "")
+    assert out.splitlines() == messages
+    assert server.offers[0]["join"] == "s_7"
+
+
+async def test_call_ends_with_the_servers_error(run, server, tone):
+    bye = {"reason": "too slow", "code": "RM-3005"}
+    server.on_open = [("results", server.result("bye", data=bye))]
+    code, _, err = await asyncio.to_thread(run, "call", server.url, str(tone))
+    assert code == exits.LOST
+    assert "the server says goodbye: too slow" in err
+    assert "the server ended the session: too slow [RM-3005]" in err
+
+
+async def test_call_says_why_it_was_refused(run, server, tone):
+    server.refusal = (404, {"error": {"code": "RM-2003", "message": "no pipeline", "hint": "mic?"}})
+    code, out, err = await asyncio.to_thread(run, "call", f"{server.url}/mik", str(tone))
+    assert (code, out) == (exits.REFUSED, "")
+    assert "error: no pipeline mic? [RM-2003]" in err
+
+
+def test_call_without_a_server_or_a_file(run, tone, tmp_path):
+    code, _, err = run("call", "http://127.0.0.1:9/x", str(tone))
+    assert code == exits.UNREACHABLE
+    assert "remotemedia serve" in err
+    code, _, err = run("call", "http://127.0.0.1:9/x", str(tmp_path / "none.wav"))
+    assert code == exits.UNREADABLE
+    code, _, err = run("call", "nowhere", str(tone))
+    assert code == exits.INVALID
+    code, _, err = run("call", "http://127.0.0.1:9/x", "mic")
+    assert code == exits.USAGE
+
+
+def test_lines_and_summary():
+    def event(type_, data, **rest):
+        head = {"seq": 1, "type": type_, "node": "asr", "pts_ms": 1000, **rest}
+        return parse(json.dumps({**head, "data": data}))
+
+    assert str(describe(event("transcript", {"text": "hi", "final": True}))).strip() == "1.00 s  hi"
+    assert describe(event("vad", {})) is None
+    assert str(Summary()) == "0 segments, 0.00 s of speech"
+
+
+def test_other_errors_end_with_one(capsys):
+    assert exits.exit_code(RemoteMediaError("odd")) == exits.FAILED
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--config", "{folder}/none.yaml"], "cannot be read"),
+        (["--config", "{folder}/bad.yaml"], "unknown option"),
+        (["--host", "192.0.2.99", "--port", "0"], "not an address of this machine"),
+    ],
+)
+def test_serve_refuses_a_wrong_configuration(run, native, manifest, tmp_path, options, words):
+    (tmp_path / "bad.yaml").write_text("prot: 3\n")
+    told = [option.format(folder=tmp_path) for option in options]
+    code, _, err = run("serve", str(manifest), *told)
+    assert code == exits.INVALID
+    assert words in err
+
+
+def test_serve_without_the_runtime(run, manifest, monkeypatch):
+    monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "0")
+    code, _, err = run("serve", str(manifest))
+    assert code == exits.NO_RUNTIME
+    assert "REMOTEMEDIA_USE_RUST=0" in err
+
+
+SERVE = """
+import sys
+sys.path.insert(0, {sdk!r})
+from tests.fakes import FakeRuntime
+sys.modules["remotemedia_runtime"] = FakeRuntime()
+from remotemedia.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("page", [True, False])
+def test_serve_says_where_and_ends_cleanly(manifest, tmp_path, how, page):
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (folder / "index.html").write_text("<p>hello")
+    config = tmp_path / "server.yaml"
+    config.write_text("port: 1\n" + (f"web_root: {folder}\n" if page else "web_root: nowhere\n"))
+    sdk = os.path.dirname(os.path.dirname(__file__))
+    script = tmp_path / "serve.py"
+    script.write_text(SERVE.format(sdk=sdk))
+    command = [sys.executable, "-u", script, "serve", manifest, "--config", config, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert re.match(r"open http://127\.0\.0\.1:\d+/$", lines[0])
+    assert re.match(r"  http://127\.0\.0\.1:\d+/mic  says when$", lines[1])
+    assert lines[2] == "Ctrl-C ends it\n"
+    process.send_signal(how)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
