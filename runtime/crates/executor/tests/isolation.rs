@@ -60,8 +60,8 @@ proptest! {
             results
         };
         let together = run(None);
-        for who in 0..3 {
-            prop_assert_eq!(&together[who], &run(Some(who))[who]);
+        for (who, results) in together.iter().enumerate() {
+            prop_assert_eq!(results, &run(Some(who))[who]);
         }
     }
 }

@@ -103,7 +103,9 @@ impl Sessions {
                 };
                 participant.fail(end);
             }
-            // Consent decides when a peer is gone; a source that ended may be followed by another.
+            PeerEvent::Disconnected => participant.outbox.set_absent(now, true),
+            PeerEvent::PathChanged(_) => participant.outbox.set_absent(now, false),
+            // A source that has ended may be followed by another one.
             _ => {}
         }
     }

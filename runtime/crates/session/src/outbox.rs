@@ -85,6 +85,8 @@ pub(crate) struct Outbox {
     /// Undelivered events: where they end in the stream of bytes, and since when they wait.
     marks: VecDeque<(u64, Micros)>,
     kept: Vec<Kept>,
+    /// Nothing is heard of the other side: events wait for it and age no further.
+    absent: bool,
     unreported: u64,
     stats: OutboxStats,
 }
@@ -329,11 +331,20 @@ impl Outbox {
             self.marks.pop_front();
         }
         match self.marks.front() {
-            Some((_, since)) if now.since(*since) > MAX_EVENT_AGE => {
+            Some((_, since)) if !self.absent && now.since(*since) > MAX_EVENT_AGE => {
                 Err(SlowReader("an event could not be delivered for 10 s"))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Nothing is heard of the other side, or it is again. One that is away is not slow: how long
+    /// it is waited for is for consent to decide.
+    pub(crate) fn set_absent(&mut self, now: Micros, absent: bool) {
+        if self.absent && !absent {
+            self.marks.iter_mut().for_each(|(_, since)| *since = now);
+        }
+        self.absent = absent;
     }
 
     /// Whether the other side has everything that must not be lost.

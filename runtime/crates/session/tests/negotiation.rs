@@ -27,7 +27,7 @@ fn request(sdp: &str) -> OfferRequest {
 #[test]
 fn bad_offers_are_refused_and_leave_nothing() {
     let mut world = World::new(1);
-    let codes: Vec<ErrorCode> = ["", "hello", "v=0\r\n", "v=0\r\nm=audio 9 x y\r\n"]
+    let codes: Vec<ErrorCode> = ["", "hello", "v=0\r\n", "v=0\r\nm=audio\r\n"]
         .iter()
         .map(|sdp| world.server.offer(world.now, request(sdp)).unwrap_err().code)
         .collect();

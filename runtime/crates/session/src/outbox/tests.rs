@@ -230,3 +230,14 @@ fn a_closed_channel_frees_what_waited() {
     assert!(outbox.kept.is_empty() && outbox.queued.is_empty() && outbox.marks.is_empty());
     assert_eq!(outbox.stats().dropped, 1);
 }
+
+#[test]
+fn who_is_away_is_not_slow() {
+    let (mut outbox, mut link) = (open(false), FakeLink::new(1 << 24));
+    outbox.event(NOW, &mut link, b"event").unwrap();
+    outbox.set_absent(NOW + Duration::from_secs(5), true);
+    assert!(outbox.pump(NOW + Duration::from_secs(25), &mut link).is_ok());
+    outbox.set_absent(NOW + Duration::from_secs(25), false);
+    assert!(outbox.pump(NOW + Duration::from_secs(34), &mut link).is_ok());
+    assert!(outbox.pump(NOW + Duration::from_secs(36), &mut link).is_err());
+}

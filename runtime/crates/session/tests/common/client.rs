@@ -192,7 +192,10 @@ impl Client {
             marker: self.sent == 0,
         };
         let payload = &packets[(speaker.first + self.sent) % packets.len()];
-        self.peer.send_rtp(now, &header, payload).unwrap();
+        if self.peer.send_rtp(now, &header, payload).is_err() {
+            self.next_packet = None;
+            return;
+        }
         self.sent += 1;
         self.next_packet = Some(Micros(now.0 + 20_000));
     }

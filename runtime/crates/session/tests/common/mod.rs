@@ -1,5 +1,6 @@
 //! A server, clients and the network between them, in virtual time.
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
 mod network;

@@ -27,7 +27,7 @@ fn vad(engine: &str) -> Value {
     let mut params = json!({"engine": engine, "threshold": 0.5, "negative_threshold": 0.35,
         "min_speech_ms": 100, "min_silence_ms": 100, "speech_pad_ms": 30, "emit": "all"});
     if engine == "energy" {
-        params["threshold_db"] = json!(-45.0);
+        params["threshold_db"] = json!(-30.0);
     }
     node("vad", "vad", "native", 16_000, params)
 }
