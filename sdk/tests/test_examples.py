@@ -1,0 +1,127 @@
+"""Each example does what it says."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from remotemedia.cli.pipelines import load_pipeline
+
+from .fakes import FakeFailure, frame
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+PIPELINES = EXAMPLES.parents[1] / "configs" / "pipelines"
+
+
+def names():
+    return sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+def test_each_is_listed_and_documented():
+    listed = (EXAMPLES / "README.md").read_text()
+    for name in names():
+        assert f"[{name}]({name})" in listed
+        assert ast.get_docstring(ast.parse((EXAMPLES / name).read_text()))
+
+
+def test_first_pipeline(capsys):
+    runpy.run_path(str(EXAMPLES / "first_pipeline.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "audio comes in at 48000 Hz, mono" in said
+    assert "speech: vad, 16000 Hz, mono -> 16000 Hz, mono" in said
+
+
+def test_own_nodes(engine, lanes):
+    lanes(load_pipeline(str(EXAMPLES / "own_nodes.py")))
+    told = {"pipeline": "own-nodes"}
+    engine.push(
+        frame(50, 1.0, node="clipping", **told),
+        frame(1, 0.1, node="clipping", **told),
+        frame(2, 0.1, node="loudest", **told),
+        frame(3, 0.1, node="loudest", **told),
+        frame(100, node="crossings", **told),
+        frame(101, node="crossings", **told),
+    )
+    found = {token: [json.loads(each) for each in engine.result(token)] for token in (50, 1, 2, 3)}
+    assert found == {
+        50: [{"clipped": 320}],
+        1: [],
+        2: [{"dbfs": -20.0, "at_ms": 40.0}],
+        3: [],
+    }
+    assert json.loads(engine.result(100)[0]) == {"crossings_per_second": 0.0}
+    assert engine.result(101) == []
+
+
+def test_the_node_of_the_pipelines(engine, lanes):
+    lanes(load_pipeline(str(PIPELINES / "mic-python.yaml")))
+    levels = [0.0, 0.5, 0.02, 0.5, 0.001, 0.001]
+    told = {"pipeline": "mic-python", "node": "loudness"}
+    engine.push(*(frame(token, level, **told) for token, level in enumerate(levels)))
+    found = [engine.result(token) for token in range(len(levels))]
+    assert not any(isinstance(each, FakeFailure) for each in found)
+    assert [[json.loads(value)["loud"] for value in each] for each in found] == [
+        [],
+        [True],
+        [],
+        [],
+        [False],
+        [],
+    ]
+
+
+async def test_serve_pipeline(runtime, monkeypatch, capsys):
+    from remotemedia import server
+
+    served = {}
+
+    async def run_server(host, config, **rest):
+        served.update(port=config.port, names=[each.name for each in host.pipelines()])
+
+    monkeypatch.setitem(sys.modules, "remotemedia_runtime", runtime)
+    monkeypatch.setattr(server, "run_server", run_server)
+    path = str(EXAMPLES / "serve_pipeline.py")
+    await asyncio.to_thread(runpy.run_path, path, run_name="__main__")
+    assert served == {"port": 8080, "names": ["speech"]}
+    assert "http://127.0.0.1:8080/speech" in capsys.readouterr().out
+
+
+def load(name):
+    return runpy.run_path(str(EXAMPLES / name))["main"]
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr("remotemedia.client.session.QUIET_SECONDS", 0.05)
+
+
+async def test_call_file(server, tone, short, capsys):
+    stopped = {"start_ms": 100.0, "duration_ms": 800.0}
+    server.on_open = [
+        ("results", server.result("speech_stopped", 900.0, stopped)),
+        ("results", server.result("node", 40.0, {"loud": True}, node="loudness")),
+    ]
+    await load("call_file.py")(f"{server.url}/mic", str(tone))
+    assert capsys.readouterr().out.splitlines() == [
+        "speech from 100 to 900 ms",
+        "loudness at 40 ms: {'loud': True}",
+    ]
+
+
+async def test_listen(server, capsys):
+    server.on_open = [
+        ("results", server.result("speech_started", 120.0, {"probability": 0.9})),
+        ("results", server.result("bye", data={"reason": "the server stops"})),
+    ]
+    await load("listen.py")(f"{server.url}/mic", "s_4")
+    assert server.offers[0]["join"] == "s_4"
+    assert capsys.readouterr().out.splitlines() == [
+        "p_1 speaks at 120 ms",
+        "the session ends: the server stops",
+    ]
