@@ -355,3 +355,20 @@ def test_a_machine_without_a_network_reaches_itself(monkeypatch):
     session_module.use_loopback_where_nothing_else_is()
     assert aioice.ice.get_host_addresses(True, True) == ["127.0.0.1"]
     assert aioice.ice.get_host_addresses(False, True) == []
+
+
+async def test_others_who_go_on_talking_do_not_hold_the_end_up(server):
+    chatter = asyncio.Event()
+
+    async def chat():
+        while not chatter.is_set():
+            server.send("results", server.result("node", participant="p_2", data=1))
+            await asyncio.sleep(0.005)
+
+    async with connect(server.url, listen_only=True) as session:
+        talking = asyncio.create_task(chat())
+        await asyncio.wait_for(session.finish(), 2)
+        assert not talking.done()
+        chatter.set()
+        await talking
+        assert len(await events_of(session)) > 1

@@ -257,7 +257,7 @@ async def test_a_slow_reader_loses_windows_first(host, engine, monkeypatch):
     types = ["vad", "vad", "node", "level", "node", "node"]
     for seq, type_ in enumerate(types, 1):
         engine.notify("event", "s_1", seq=seq, message=event(seq, type_))
-    await settled(lambda: host.counters()["events_dropped_total"] == 3)
+    await settled(lambda: host.counters()["remotemedia_events_dropped_total"] == 3)
     seen = [(await pending).seq, (await anext(reader)).seq, (await anext(reader)).seq]
     assert seen == [3, 5, 6]
     for seq in range(7, 11):
@@ -279,10 +279,10 @@ async def test_ready_when_a_frame_comes_through(host, runtime):
 
 async def test_counters(host, engine):
     await host.offer(Offer(SDP, pipeline="one"))
-    await settled(lambda: host.counters()["sessions_started_total"] == 1)
+    await settled(lambda: host.counters()["remotemedia_sessions_started_total"] == 1)
     figures = host.counters()
-    assert figures["live_sessions"] == 1
-    assert figures["lane_frames_total"] == 0
+    assert figures["remotemedia_live_sessions"] == 1
+    assert figures["remotemedia_lane_frames_total"] == 0
 
 
 async def test_shutdown_drains_and_stops(runtime):
@@ -344,7 +344,7 @@ async def test_served_by_signaling(runtime, monkeypatch, tmp_path):
         async with http.get(f"{url}/readyz") as response:
             assert response.status == 200
         async with http.get(f"{url}/metrics") as response:
-            assert "lane_frames_total" in await response.text()
+            assert "remotemedia_lane_frames_total" in await response.text()
     stop.set()
     await asyncio.wait_for(serving, 10)
     assert runtime.engines[0].drained

@@ -278,7 +278,7 @@ def test_late_frames_of_an_ended_session_make_nothing_new(engine, lanes):
     running.end_session("s2")
     assert running.stop()
     assert sorted(calls) == ["cleanup", "cleanup", "process", "process"]
-    assert running.counters()["lane_late_total"] == 1
+    assert running.counters()["remotemedia_lane_late_total"] == 1
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -454,8 +454,8 @@ def test_instances_of_a_session_are_bounded(engine, lanes, monkeypatch):
         engine.result(token)
         asyncio.run(running.ping())
     assert cleaned.wait(10)
-    assert running.counters()["lane_instances"] == 2
-    assert running.counters()["lane_evicted_total"] == 1
+    assert running.counters()["remotemedia_lane_instances"] == 2
+    assert running.counters()["remotemedia_lane_evicted_total"] == 1
 
 
 def test_many_sessions_at_once_mix_nothing(engine, lanes):
@@ -492,6 +492,6 @@ def test_counters_count(engine, lanes):
     engine.push(frame(1, node="a"))
     assert engine.result(1).message == "ValueError"
     figures = running.counters()
-    assert figures["lane_frames_total"] == 1
-    assert figures["lane_failures_total"] == 1
-    assert figures["lane_threads"] == 1
+    assert figures["remotemedia_lane_frames_total"] == 1
+    assert figures["remotemedia_lane_failures_total"] == 1
+    assert figures["remotemedia_lane_threads"] == 1

@@ -37,6 +37,8 @@ TAIL_SECONDS = 0.3
 is asked to finish."""
 QUIET_SECONDS = 0.25
 """After the server has finished: once nothing came for so long, Python nodes have answered too."""
+MAX_QUIET_SECONDS = 3.0
+"""How long that is waited for, at most."""
 LIVE_LIFETIME_MS = 250
 """How long a result on the channel `live` is sent again before it is given up."""
 
@@ -67,6 +69,7 @@ class Session:
         self._participant = ""
         self._pc_id = ""
         self._closing = False
+        self._heard = 0.0
 
     @property
     def id(self) -> str:
@@ -138,11 +141,10 @@ class Session:
                 await track.put(self._converter.flush())
                 await track.put(np.zeros(int(RATE * TAIL_SECONDS), np.int16))
                 await track.drain()
-        with contextlib.suppress(RemoteMediaError, TimeoutError, asyncio.TimeoutError):
+        with contextlib.suppress(RemoteMediaError, asyncio.TimeoutError):
             await self.control("flush")
         with contextlib.suppress(asyncio.TimeoutError):
-            while not self._inbox.ended:
-                await asyncio.wait_for(self._inbox.changed(), QUIET_SECONDS)
+            await asyncio.wait_for(self._until_quiet(), MAX_QUIET_SECONDS)
         self._inbox.end()
 
     async def control(self, kind: str, **fields: Json) -> dict[str, Json]:
@@ -218,6 +220,14 @@ class Session:
             self._track.stop()
         await self._peer.close()
 
+    async def _until_quiet(self) -> None:
+        """Wait until nothing has come about our own audio for a while."""
+        loop = asyncio.get_running_loop()
+        self._heard = loop.time()
+        while not self._inbox.ended and (left := self._heard + QUIET_SECONDS - loop.time()) > 0:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._inbox.changed(), left)
+
     async def _opened(self) -> None:
         ended = asyncio.ensure_future(self._ended())
         opened = asyncio.ensure_future(self._open.wait())
@@ -252,6 +262,8 @@ class Session:
             return
         if isinstance(event, Ready) and not self._participant:
             self._participant = event.participant
+        if event.stream and event.participant == self._participant:
+            self._heard = asyncio.get_running_loop().time()
         self._inbox.put(event)
         if isinstance(event, Bye):
             self._inbox.end()

@@ -75,7 +75,7 @@ class EngineHost:
         self._lanes = Lanes(engine, runtime.LaneFailure)
         self._threads = ThreadPoolExecutor(ENGINE_THREADS, "remotemedia-engine")
         self._hub = EventHub(self._observe)
-        self._counts = {"sessions_started_total": 0, "sessions_ended_total": 0}
+        self._counts = dict.fromkeys(("started", "ended"), 0)
         self._fd = -1
         self._closed = False
         self._probe = Pipeline("probe", VADNode(engine="energy")).plan().resolved.to_json()
@@ -214,12 +214,17 @@ class EngineHost:
 
     def counters(self) -> Mapping[str, float]:
         """Figures for metrics."""
-        figures = {name: float(count) for name, count in self._counts.items()}
-        figures["events_dropped_total"] = float(self._hub.dropped)
+        figures = {
+            f"remotemedia_sessions_{name}_total": float(count)
+            for name, count in self._counts.items()
+        }
+        figures["remotemedia_events_dropped_total"] = float(self._hub.dropped)
         figures.update(self._lanes.counters())
         with contextlib.suppress(self._runtime.RuntimeFault):
             alive = json.loads(self._engine.live_objects())
-            figures.update({f"live_{name}": float(count) for name, count in alive.items()})
+            figures.update(
+                {f"remotemedia_live_{name}": float(count) for name, count in alive.items()}
+            )
         return figures
 
     def _name(self, name: str | None) -> str:
@@ -270,9 +275,9 @@ class EngineHost:
             if told["kind"] == "event":
                 self._hub.put(session, SessionEvent(told["seq"], told["message"]))
             elif told["kind"] == "session_started":
-                self._counts["sessions_started_total"] += 1
+                self._counts["started"] += 1
             elif told["kind"] == "session_ended":
-                self._counts["sessions_ended_total"] += 1
+                self._counts["ended"] += 1
                 self._lanes.end_session(session)
                 self._hub.end(session)
                 _log.info("session %s ended: %s", session, told.get("reason"))

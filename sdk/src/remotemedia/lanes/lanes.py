@@ -97,9 +97,12 @@ class Lanes:
     def counters(self) -> dict[str, float]:
         """Give figures for metrics; those that end in ``_total`` only grow."""
         return {
-            **{f"lane_{name}_total": float(count) for name, count in self._counts.items()},
-            "lane_instances": float(sum(map(len, list(self._sessions.values())))),
-            "lane_threads": float(self._pool.threads),
+            **{
+                f"remotemedia_lane_{name}_total": float(count)
+                for name, count in self._counts.items()
+            },
+            "remotemedia_lane_instances": float(sum(map(len, list(self._sessions.values())))),
+            "remotemedia_lane_threads": float(self._pool.threads),
         }
 
     def stop(self, timeout: float = 5.0) -> bool:
