@@ -23,7 +23,7 @@ fn ask(world: &mut World, client: usize, text: &str) -> Value {
             .map(|one| one.json.clone());
         reply.is_some()
     });
-    reply.unwrap()
+    reply.expect("the loop ends when there is one")
 }
 
 fn start(seed: u64) -> (World, usize) {
