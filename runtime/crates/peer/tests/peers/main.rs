@@ -6,4 +6,5 @@ mod connect;
 mod data;
 mod faults;
 mod media;
+mod negotiate;
 mod world;

@@ -40,6 +40,9 @@ impl Link {
     }
 }
 
+/// Looks at what a side sends and may keep it from arriving.
+pub(crate) type Filter = Box<dyn FnMut(Micros, usize, &[u8]) -> bool>;
+
 pub(crate) struct World {
     pub now: Micros,
     pub peers: [Peer; 2],
