@@ -229,8 +229,10 @@ async def test_without_readers_observation_ends(host, engine, monkeypatch):
     await settled(lambda: engine.observed)
     engine.notify("event", "s_1", seq=1, message=event(1))
     await pending
+    assert host.counters()["remotemedia_observed_sessions"] == 1
     await reader.aclose()
     await settled(lambda: engine.observed == {"s_1": False})
+    assert host.counters()["remotemedia_observed_sessions"] == 0
 
 
 async def test_without_a_channel_events_are_kept_from_the_start(host, engine):

@@ -49,6 +49,11 @@ class EventHub:
         self.dropped = 0
         """Events that slow readers did not get."""
 
+    @property
+    def observed(self) -> int:
+        """Sessions whose events are kept for readers."""
+        return len(self._sessions)
+
     async def read(self, session: str, after: int | None) -> AsyncIterator[SessionEvent]:
         """Give a session's events: those kept after number `after`, all of them if it is None,
         then those to come. Ends with the session.

@@ -219,6 +219,7 @@ class EngineHost:
             for name, count in self._counts.items()
         }
         figures["remotemedia_events_dropped_total"] = float(self._hub.dropped)
+        figures["remotemedia_observed_sessions"] = float(self._hub.observed)
         figures.update(self._lanes.counters())
         with contextlib.suppress(self._runtime.RuntimeFault):
             alive = json.loads(self._engine.live_objects())
