@@ -176,13 +176,13 @@ async def test_call_shows_segments(run, server, tone):
         ("results", server.result("error", 60.0, {"code": "RM-5001", "message": "it broke"})),
     ]
     code, out, err = await asyncio.to_thread(run, "call", f"{server.url}/mic", str(tone), "--fast")
-    shown = [line for line in err.splitlines() if line.strip()]
-    assert code == 0
+    shown = out.splitlines()
+    assert (code, err) == (0, "")
     assert "0.10 - 0.90 s  speech, 0.80 s" in shown[0]
     assert '0.04 s  loudness: {"loud": true}' in shown[1]
     assert shown[2].startswith("p_2 ")
     assert "it broke [RM-5001]" in shown[3]
-    assert out.strip() == "1 segment, 0.80 s of speech; server latency 1.5 ms; 1 errors"
+    assert shown[4] == "1 segment, 0.80 s of speech; server latency 1.5 ms; 1 errors"
 
 
 async def test_call_prints_messages_as_they_are(run, server, tone):
@@ -202,9 +202,9 @@ async def test_call_prints_messages_as_they_are(run, server, tone):
 async def test_call_ends_with_the_servers_error(run, server, tone):
     bye = {"reason": "too slow", "code": "RM-3005"}
     server.on_open = [("results", server.result("bye", data=bye))]
-    code, _, err = await asyncio.to_thread(run, "call", server.url, str(tone))
+    code, out, err = await asyncio.to_thread(run, "call", server.url, str(tone))
     assert code == exits.LOST
-    assert "the server says goodbye: too slow" in err
+    assert "the server says goodbye: too slow" in out
     assert "the server ended the session: too slow [RM-3005]" in err
 
 

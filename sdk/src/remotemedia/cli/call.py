@@ -74,13 +74,13 @@ async def call(options: CallOptions, output: Console) -> None:
         RemoteMediaError: it failed; see `remotemedia.client.connect`.
     """
     length = _probe(options.file)
-    with _progress(hidden=options.as_json) as progress:
+    with _progress(output, hidden=options.as_json) as progress:
         task = progress.add_task("connecting", total=length)
         async with connect(
             options.url, join=options.join, fast=options.fast, verify_tls=options.verify_tls
         ) as session:
             progress.update(task, description="sending")
-            printer = Printer(options.as_json, output, progress, session)
+            printer = Printer(options.as_json, output, session)
             sender = asyncio.create_task(_send(session, options.file, progress, task))
             try:
                 async for event in session:
@@ -96,14 +96,11 @@ async def call(options: CallOptions, output: Console) -> None:
 class Printer:
     """Shows events: as JSON lines, or the ones that people care for."""
 
-    def __init__(
-        self, as_json: bool, output: Console, progress: Progress, session: Session
-    ) -> None:
+    def __init__(self, as_json: bool, output: Console, session: Session) -> None:
         """Print to `output`."""
         self.summary = Summary()
         self._json = as_json
         self._output = output
-        self._progress = progress
         self._session = session
 
     def show(self, event: Event) -> None:
@@ -119,7 +116,7 @@ class Printer:
         else:
             line = describe(event)
             if line is not None:
-                self._progress.console.print(self._whose(event) + line, soft_wrap=True)
+                self._output.print(self._whose(event) + line, soft_wrap=True)
         if isinstance(event, Bye) and event.code is not None:
             raise ConnectionLost(f"the server ended the session: {event.reason}", code=event.code)
 
@@ -166,13 +163,15 @@ def _probe(path: Path) -> float | None:
         file.close()
 
 
-def _progress(*, hidden: bool) -> Progress:
+def _progress(output: Console, *, hidden: bool) -> Progress:
+    # On a terminal lines and bar share a console, so that the bar stays below the lines.
+    console = output if output.is_terminal else exits.errors
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.1f} of {task.total:.1f} s"),
         TimeElapsedColumn(),
-        console=exits.errors,
+        console=console,
         transient=True,
-        disable=hidden or not exits.errors.is_terminal,
+        disable=hidden or not console.is_terminal,
     )
