@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("tests/bench/output"))
     arguments = parser.parse_args()
     results = measure(3.0, (40,)) if arguments.quick else measure(10.0, OURS_STREAMS)
-    console = Console()
+    console = Console(width=120)
     console.print(table(results))
     arguments.output.mkdir(parents=True, exist_ok=True)
     picture = arguments.output / "bench.svg"

@@ -28,12 +28,30 @@ pub struct Answer {
 #[derive(Debug)]
 pub(crate) enum Command {
     Offer(Box<OfferRequest>, Reply<Answer>),
-    AddCandidates { pc_id: String, candidates: Vec<String>, reply: Reply<()> },
-    ClosePeer { pc_id: String, reply: Reply<()> },
-    CloseSession { session_id: String, reason: String, reply: Reply<()> },
+    AddCandidates {
+        pc_id: String,
+        candidates: Vec<String>,
+        reply: Reply<()>,
+    },
+    ClosePeer {
+        pc_id: String,
+        reply: Reply<()>,
+    },
+    CloseSession {
+        session_id: String,
+        reason: String,
+        reply: Reply<()>,
+    },
     /// JSON of one session, or of all when `None`.
-    Stats { session_id: Option<String>, reply: Reply<Vec<serde_json::Value>> },
-    Observe { session_id: String, on: bool, reply: Reply<()> },
+    Stats {
+        session_id: Option<String>,
+        reply: Reply<Vec<serde_json::Value>>,
+    },
+    Observe {
+        session_id: String,
+        on: bool,
+        reply: Reply<()>,
+    },
     CompleteLane(Vec<LaneDone>),
     LiveObjects(Reply<remotemedia_session::LiveObjects>),
     /// Says `bye` to everyone; the reactor goes on until it is stopped.

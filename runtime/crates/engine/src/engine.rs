@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::command::{Answer, Command, MAX_WAITING_COMMANDS, Reply};
-use crate::error::printable;
 use crate::config::{EngineConfig, Limits};
+use crate::error::printable;
 use crate::lane::{LaneDone, LaneItem};
 use crate::notification::Notification;
 use crate::queue::WakeQueue;
@@ -89,7 +89,8 @@ impl Engine {
         );
         let outlets = Arc::new(Outlets {
             lane: WakeQueue::new(MAX_WAITING_LANE_ITEMS).map_err(EngineStartError::Io)?,
-            notifications: WakeQueue::new(MAX_WAITING_NOTIFICATIONS).map_err(EngineStartError::Io)?,
+            notifications: WakeQueue::new(MAX_WAITING_NOTIFICATIONS)
+                .map_err(EngineStartError::Io)?,
         });
         let mut engine = Self {
             reactors: Vec::new(),
@@ -230,7 +231,11 @@ impl Engine {
     /// Unknown id, a candidate that cannot be parsed, or too many of them.
     pub fn add_candidates(&self, pc_id: &str, candidates: Vec<String>) -> Result<(), EngineError> {
         let index = self.reactor_of(pc_id, "peer")?;
-        self.ask(index, |reply| Command::AddCandidates { pc_id: pc_id.to_owned(), candidates, reply })
+        self.ask(index, |reply| Command::AddCandidates {
+            pc_id: pc_id.to_owned(),
+            candidates,
+            reply,
+        })
     }
 
     /// Ends a connection; its session ends with its last participant.
@@ -371,7 +376,11 @@ impl Engine {
             .ok_or_else(|| EngineError::unknown_id(kind, id))
     }
 
-    fn ask<T>(&self, index: usize, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, EngineError> {
+    fn ask<T>(
+        &self,
+        index: usize,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, EngineError> {
         let (reply, answer) = std_mpsc::sync_channel(1);
         self.reactors[index]
             .commands

@@ -51,7 +51,8 @@ pub fn run_offline(
             "offline runs of Python nodes are not in this version",
         ));
     }
-    let mut executor = Executor::new(ExecutorConfig { audio_outputs: false, ..ExecutorConfig::offline() });
+    let mut executor =
+        Executor::new(ExecutorConfig { audio_outputs: false, ..ExecutorConfig::offline() });
     let instance = executor.create(plan);
     let stream = StreamId(0);
     executor.open_stream(instance, stream);
@@ -59,7 +60,9 @@ pub fn run_offline(
     let frame_samples = format.rate.samples_in(u64::from(frame_ms) * 1_000).max(1);
     let mut messages = Messages::default();
     let mut now = Micros::ZERO;
-    for (seq, frame) in samples.chunks(usize::try_from(frame_samples).unwrap_or(usize::MAX)).enumerate() {
+    for (seq, frame) in
+        samples.chunks(usize::try_from(frame_samples).unwrap_or(usize::MAX)).enumerate()
+    {
         let start = seq as u64 * frame_samples;
         let meta = FrameMeta {
             stream,

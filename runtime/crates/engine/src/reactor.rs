@@ -68,7 +68,10 @@ pub(crate) struct ReactorParts {
 
 impl Reactor {
     /// Binds the socket. Must run inside the reactor's runtime.
-    pub(crate) fn new(parts: ReactorParts, config: &EngineConfig) -> Result<Self, EngineStartError> {
+    pub(crate) fn new(
+        parts: ReactorParts,
+        config: &EngineConfig,
+    ) -> Result<Self, EngineStartError> {
         let socket = MediaSocket::bind(config.bind, parts.port)
             .map_err(|source| EngineStartError::Bind { port: parts.port, source })?;
         let port = socket.port().map_err(EngineStartError::Io)?;
@@ -255,7 +258,10 @@ impl Reactor {
                 let _ = reply.send(all);
             }
             Command::Stats { session_id: Some(id), reply } => {
-                let one = self.sessions.get(now, &id).ok_or_else(|| EngineError::unknown_id("session", &id));
+                let one = self
+                    .sessions
+                    .get(now, &id)
+                    .ok_or_else(|| EngineError::unknown_id("session", &id));
                 let _ = reply.send(one.and_then(to_json).map(|stats| vec![stats]));
             }
             Command::Observe { session_id, on, reply } => {

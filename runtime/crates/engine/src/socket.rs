@@ -81,9 +81,8 @@ impl MediaSocket {
         let ReceiveBuffers { bytes, meta } = buffers;
         let batches = {
             let mut chunks = bytes.chunks_exact_mut(RECEIVE_BUFFER_BYTES);
-            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
-                IoSliceMut::new(chunks.next().unwrap_or_default())
-            });
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
             self.socket.try_io(Interest::READABLE, || {
                 self.state.recv(UdpSockRef::from(&self.socket), &mut slices, meta)
             })?

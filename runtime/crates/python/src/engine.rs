@@ -1,6 +1,6 @@
 use std::os::fd::RawFd;
-use std::sync::{Mutex, PoisonError};
 use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -21,9 +21,7 @@ pub(crate) struct PyEngine {
 impl PyEngine {
     fn open(&self, py: Python<'_>) -> PyResult<Arc<Engine>> {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or_else(|| {
-            fault(py, error(ErrorCode::Draining, "the engine is closed"))
-        })
+        engine.clone().ok_or_else(|| fault(py, error(ErrorCode::Draining, "the engine is closed")))
     }
 
     /// Runs `call` with the interpreter released.
@@ -108,9 +106,7 @@ impl PyEngine {
     }
 
     fn poll_notifications(&self, py: Python<'_>, max: usize) -> PyResult<Vec<String>> {
-        self.detached(py, |engine| {
-            engine.poll_notifications(max).iter().map(to_json).collect()
-        })
+        self.detached(py, |engine| engine.poll_notifications(max).iter().map(to_json).collect())
     }
 
     fn lane_fd(&self, py: Python<'_>) -> PyResult<RawFd> {

@@ -1,4 +1,4 @@
-use numpy::{PyArray1, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 use remotemedia_engine::{LaneItem, LaneToken, NodeFailure, NodeValue};
 
@@ -74,7 +74,9 @@ impl PyLaneItem {
         let flat = PyArray1::from_slice(py, &self.0.frame.samples);
         match self.channels() {
             1 => Ok(flat.into_any()),
-            channels => Ok(flat.reshape([channels, self.0.frame.samples.len() / channels])?.into_any()),
+            channels => {
+                Ok(flat.reshape([channels, self.0.frame.samples.len() / channels])?.into_any())
+            }
         }
     }
 

@@ -48,7 +48,8 @@ fn run_offline(
 fn remotemedia_runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("RuntimeFault", module.py().get_type::<fault::RuntimeFault>())?;
-    module.add("ERROR_CODES", ErrorCode::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>())?;
+    module
+        .add("ERROR_CODES", ErrorCode::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>())?;
     module.add_class::<engine::PyEngine>()?;
     module.add_class::<lane::PyLaneItem>()?;
     module.add_class::<lane::PyLaneFailure>()?;
