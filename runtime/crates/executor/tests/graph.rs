@@ -11,7 +11,7 @@ fn pass(id: &str) -> Value {
 }
 
 fn error(nodes: &[Value], edges: &[(&str, &str)]) -> ManifestError {
-    compile(&manifest(16_000, nodes, edges)).unwrap_err()
+    compile(&manifest(16_000, nodes, edges)).expect_err("the manifest is wrong")
 }
 
 fn vad_error(name: &str, value: Value) -> ManifestError {

@@ -11,7 +11,7 @@ use remotemedia_core::{Key, Micros};
 use remotemedia_wire::ResultBody;
 
 use crate::events::Notification;
-use crate::participant::{End, Phase};
+use crate::participant::{End, Participant, Phase};
 use crate::publish::{About, To};
 use crate::sessions::Sessions;
 
@@ -43,8 +43,23 @@ impl Sessions {
         participant.phase =
             Phase::Finishing { until: now + FINISH_TIME, limit: now + CLOSE_TIME, end };
         participant.control.clear();
+        self.finishing.push(key);
         self.stop_input(now, key);
         self.touch(key);
+    }
+
+    /// Results may have come that a leaving participant waited for.
+    pub(crate) fn check_finishing(&mut self) {
+        let mut finishing = std::mem::take(&mut self.finishing);
+        finishing.retain(|key| {
+            let waits = |one: &Participant| matches!(one.phase, Phase::Finishing { .. });
+            let waiting = self.peers.get(*key).is_some_and(waits);
+            if waiting {
+                self.touch(*key);
+            }
+            waiting
+        });
+        self.finishing = finishing;
     }
 
     /// Closes a participant's streams and tells what was still open in them.

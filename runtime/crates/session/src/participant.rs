@@ -112,6 +112,10 @@ impl Participant {
         self.phase == Phase::Active
     }
 
+    pub(crate) fn is_told_bye(&self) -> bool {
+        matches!(self.phase, Phase::Saying { .. })
+    }
+
     /// Notes that the reader is too slow, the first time.
     pub(crate) fn check(&mut self, result: Result<(), SlowReader>) {
         if let Err(SlowReader(how)) = result {

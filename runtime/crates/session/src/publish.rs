@@ -107,6 +107,10 @@ impl Sessions {
                 continue;
             }
             let Some(participant) = self.peers.get_mut(*key) else { continue };
+            // `bye` is the last thing that anyone hears.
+            if participant.is_told_bye() && !matches!(body, ResultBody::Bye { .. }) {
+                continue;
+            }
             match class {
                 Class::Live => participant.send_live(now, live, &self.text),
                 Class::Event => participant.send_event(now, &self.text),

@@ -41,6 +41,8 @@ pub struct Sessions {
     pub(crate) timers: Timers,
     /// Peers with control messages to answer; one may be in it more than once.
     pub(crate) controlled: Vec<Key>,
+    /// Peers that wait for results before they are told `bye`.
+    pub(crate) finishing: Vec<Key>,
     /// Peers that something happened to since the last turn.
     pub(crate) touched: VecDeque<Key>,
     /// Peers that may have datagrams to send.
@@ -76,6 +78,7 @@ impl Sessions {
             router: Router::default(),
             timers: Timers::default(),
             controlled: Vec::new(),
+            finishing: Vec::new(),
             touched: VecDeque::new(),
             sending: VecDeque::new(),
             farewell: VecDeque::new(),
@@ -395,6 +398,7 @@ impl Sessions {
     pub fn process(&mut self, now: Micros) {
         self.now = now;
         self.answer_controls(now);
+        self.check_finishing();
         let pending = self.executor.batch_pending();
         let due = self.executor.batch_deadline().is_some_and(|deadline| deadline <= now);
         if due || pending >= FULL_BATCH || self.executor.stats().model_states < GATHER_FROM {

@@ -74,6 +74,22 @@ fn a_session_ends_with_its_last_participant() {
 }
 
 #[test]
+fn bye_is_the_last_thing_that_who_leaves_hears() {
+    let mut world = World::new(14);
+    let plan = energy();
+    let path = Path { delay_us: 60_000, ..Path::default() };
+    let first = world.open(&plan, Wish::speaking());
+    let leaver = world.join(first, &plan, Wish { path, ..Wish::listening() }).unwrap();
+    world.run(2 * SECOND);
+    let pc_id = world.clients[leaver].reply().pc_id.clone();
+    world.server.close_peer(world.now, &pc_id).unwrap();
+    world.run(SECOND);
+    let received = &world.clients[leaver].received;
+    assert_eq!(received.last().unwrap().kind(), "bye");
+    assert!(received.len() > 50);
+}
+
+#[test]
 fn who_stays_learns_that_the_other_ones_speech_has_stopped() {
     let mut world = World::new(4);
     let plan = energy();
@@ -202,6 +218,8 @@ fn frames_that_python_holds_are_waited_for_and_then_not() {
                 world.server.complete_lane(world.now, work.token, Ok(vec![value]));
             }
             world.python = Box::new(|_| Some(Ok(Vec::new())));
+            world.run(ms(20));
+            world.assert_nothing_left();
         }
         world.run(ms(600));
         world.assert_nothing_left();

@@ -256,3 +256,34 @@ fn jitter_changes_when_results_come_and_not_what_they_say() {
     assert!(both.len() > 140, "{}", both.len());
     assert!(both.iter().all(|pts| direct[*pts] == jittery[*pts]));
 }
+
+#[test]
+fn windows_of_many_sessions_are_gathered_and_still_come_soon() {
+    let mut world = World::new(14);
+    for index in 0..40 {
+        let speaker = Some(Speaker { first: index * 13, count: usize::MAX });
+        let path = Path { delay_us: 500 + index as u64 * 450, ..Path::default() };
+        world.open(&silero(), Wish { speaker, path, ..Wish::speaking() });
+    }
+    world.run(3 * SECOND);
+    for client in &world.clients {
+        let windows = client.of_type("vad");
+        assert!(windows.len() > 60);
+        let late = windows.iter().filter(|one| one.json["latency_ms"].as_f64().unwrap() > 1.0);
+        assert_eq!(late.count(), 0);
+    }
+}
+
+#[test]
+fn everyone_gets_in_over_lossy_paths() {
+    let mut world = World::new(15);
+    for _ in 0..12 {
+        world.open(&energy(), Wish { path: Path::lossy(0.1), ..Wish::speaking() });
+    }
+    world.run(25 * SECOND);
+    assert_eq!(world.ends(), [""; 0]);
+    for (index, client) in world.clients.iter().enumerate() {
+        assert_eq!(client.count("ready"), 1, "client {index}");
+        assert!(client.count("vad") > 200, "client {index}");
+    }
+}
