@@ -11,14 +11,17 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from remotemedia import Pipeline
 from remotemedia.cli import exits
 from remotemedia.cli.app import LATER, app
 from remotemedia.cli.call import Summary, describe
 from remotemedia.client import session as session_module
 from remotemedia.client.events import parse
 from remotemedia.errors import RemoteMediaError
+from remotemedia.nodes.audio import VADNode
 
 from .fakes import FakeFault
 
@@ -203,8 +206,7 @@ async def test_call_ends_with_the_servers_error(run, server, tone):
     bye = {"reason": "too slow", "code": "RM-3005"}
     server.on_open = [("results", server.result("bye", data=bye))]
     code, out, err = await asyncio.to_thread(run, "call", server.url, str(tone))
-    assert code == exits.LOST
-    assert "the server says goodbye: too slow" in out
+    assert (code, out) == (exits.LOST, "")
     assert "the server ended the session: too slow [RM-3005]" in err
 
 
@@ -234,6 +236,8 @@ def test_lines_and_summary():
 
     assert str(describe(event("transcript", {"text": "hi", "final": True}))).strip() == "1.00 s  hi"
     assert describe(event("vad", {})) is None
+    goodbye = describe(event("bye", {"reason": "the end"}))
+    assert str(goodbye) == "the server says goodbye: the end"
     assert str(Summary()) == "0 segments, 0.00 s of speech"
 
 
@@ -294,3 +298,50 @@ def test_serve_says_where_and_ends_cleanly(manifest, tmp_path, how, page):
     process.send_signal(how)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_every_address_is_shown(capsys, monkeypatch):
+    from types import SimpleNamespace
+
+    from remotemedia.cli.app import _announce
+
+    server = SimpleNamespace(
+        url="http://127.0.0.1:1",
+        urls=["http://127.0.0.1:1", "http://192.0.2.2:1"],
+        config=SimpleNamespace(web_root=None),
+    )
+    _announce(server, [Pipeline("mic", VADNode())])
+    assert capsys.readouterr().out.splitlines() == [
+        "listening at http://127.0.0.1:1/",
+        "listening at http://192.0.2.2:1/",
+        "  http://127.0.0.1:1/mic",
+        "  there is no page: build it with `make setup`",
+        "Ctrl-C ends it",
+    ]
+
+
+def test_the_page_is_found(monkeypatch, tmp_path):
+    from remotemedia import server
+
+    monkeypatch.setenv("REMOTEMEDIA_PAGE", "/somewhere")
+    assert str(server.find_page()) == "/somewhere"
+    monkeypatch.delenv("REMOTEMEDIA_PAGE")
+    monkeypatch.setattr(server, "__file__", str(tmp_path / "a" / "b" / "server.py"))
+    assert server.find_page() is None
+    page = tmp_path / "web" / "demo" / "dist"
+    page.mkdir(parents=True)
+    (page / "index.html").write_text("")
+    assert server.find_page() == page
+
+
+def test_interrupted():
+    with pytest.raises(typer.Exit) as caught, exits.as_exit_code():
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == exits.INTERRUPTED
+
+
+def test_the_module_is_the_command():
+    said = subprocess.run(
+        [sys.executable, "-m", "remotemedia", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Exit codes" in said.stdout

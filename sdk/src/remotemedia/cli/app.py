@@ -228,8 +228,9 @@ def _settings(config: Path | None, host: str | None, port: int | None, tls: bool
 def _announce(server: SignalingServer, pipelines: list[Pipeline]) -> None:
     output = Console()
     page = server.config.web_root is not None
-    line = Text("open " if page else "listening at ").append(server.url + "/", style="bold")
-    output.print(line, soft_wrap=True)
+    for url in server.urls:
+        line = Text("open " if page else "listening at ").append(f"{url}/", style="bold")
+        output.print(line, soft_wrap=True)
     for pipeline in pipelines:
         described = f"  {pipeline.description}" if pipeline.description else ""
         output.print(

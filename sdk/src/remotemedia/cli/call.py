@@ -144,7 +144,7 @@ def describe(event: Event) -> Text | None:
         where = f"{event.node}: " if event.node else ""
         text = Text(f"{event.pts_ms / 1000:8.2f} s  {where}{event.message}", style="yellow")
         return text.append(f" [{event.code}]", style="dim")
-    if isinstance(event, Bye):
+    if isinstance(event, Bye) and event.code is None:  # else it becomes the command's error
         return Text(f"the server says goodbye: {event.reason}", style="dim")
     return None
 

@@ -37,6 +37,10 @@ MAX_ENDED = 4_096
 """Sessions of which it is remembered that they have ended, so that late frames make nothing new."""
 END_GRACE_SECONDS = 1.0
 """How long an ``async def`` may go on when its session has ended; then it is cancelled."""
+STOP_SECONDS = 3.0
+"""How long nodes may take to clean up when everything stops."""
+JOIN_SECONDS = 1.0
+"""How long the loop's thread may take to end; an ``async def`` that blocks it keeps it longer."""
 MAX_TRACEBACK = 16 * 1024
 """The longest traceback that is sent, in characters; the middle of a longer one is left out."""
 
@@ -105,7 +109,7 @@ class Lanes:
             "remotemedia_lane_threads": float(self._pool.threads),
         }
 
-    def stop(self, timeout: float = 5.0) -> bool:
+    def stop(self, timeout: float = STOP_SECONDS) -> bool:
         """End every session, wait for the clean-up, and stop.
 
         Args:
@@ -122,7 +126,7 @@ class Lanes:
         if not finished:
             _log.warning("nodes are still busy: %s", ", ".join(self._busy()))
         self._call_soon(self._loop.stop)
-        self._thread.join(timeout)
+        self._thread.join(JOIN_SECONDS)
         self._pool.close()
         self._thread = None
         return finished
