@@ -122,7 +122,8 @@ fn open(world: &mut World, plan: &Arc<Plan>, wish: Wish) {
         audience: Audience::All,
     };
     let (server, now) = (&mut world.server, world.now);
-    let reply = timed(&mut Duration::ZERO, || server.offer(now, request));
+    let mut spent = Duration::ZERO;
+    let reply = timed(&mut spent, || server.offer(now, request));
     client.accept(now, reply.expect("the offer is good"));
     world.clients.push(client);
 }

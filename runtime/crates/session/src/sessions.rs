@@ -487,9 +487,10 @@ impl Sessions {
     #[must_use]
     pub fn live(&self) -> LiveObjects {
         let executor = self.executor.stats();
+        // An entry that outlived its object would be a leak too.
         LiveObjects {
-            sessions: self.sessions.len(),
-            peers: self.peers.len(),
+            sessions: self.sessions.len().max(self.by_id.len()).max(self.by_instance.len()),
+            peers: self.peers.len().max(self.by_pc.len()).max(self.timers.len()),
             instances: executor.instances,
             streams: executor.streams,
             addresses: self.router.addresses() + self.router.ufrags(),

@@ -43,6 +43,11 @@ impl Timers {
         self.heap.first().map(|(at, _)| *at)
     }
 
+    /// Peers with a deadline.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Takes the next peer whose deadline has come.
     pub(crate) fn pop(&mut self, now: Micros) -> Option<Key> {
         let (at, peer) = *self.heap.first()?;
