@@ -57,7 +57,7 @@ async def serving(loopback):
         await asyncio.wait_for(task, 20)
 
 
-STUB = Path(__file__).resolve().parents[2] / "runtime/crates/python/remotemedia_runtime.pyi"
+STUB = Path(__file__).resolve().parents[2] / "runtime/remotemedia_runtime.pyi"
 
 
 def test_the_stub_is_true():

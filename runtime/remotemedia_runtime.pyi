@@ -30,11 +30,10 @@ def check_manifest(resolved_json: str) -> None:
 
     Raises:
         RuntimeFault: with the path of the first field that is wrong.
+
     """
 
-def run_offline(
-    resolved_json: str, samples: NDArray[np.float32], frame_ms: int = 20
-) -> list[str]:
+def run_offline(resolved_json: str, samples: NDArray[np.float32], frame_ms: int = 20) -> list[str]:
     """Push samples through a pipeline of native nodes on the calling thread.
 
     Args:
@@ -47,6 +46,7 @@ def run_offline(
 
     Raises:
         RuntimeFault: the manifest is not valid or has Python nodes.
+
     """
 
 @final
@@ -110,9 +110,10 @@ class Engine:
 
         Raises:
             RuntimeFault: the configuration is not valid or no port could be bound.
+
         """
     def media_ports(self) -> list[int]:
-        """The UDP ports that media comes to, one a reactor."""
+        """Give the UDP ports that media comes to, one a reactor."""
     def add_pipeline(self, name: str, resolved_json: str) -> None:
         """Compile a pipeline and serve it under `name`; the same name replaces it."""
     def offer(self, request_json: str) -> str:
@@ -123,27 +124,30 @@ class Engine:
 
         Returns:
             ``{"sdp", "type", "pc_id", "session_id", "participant"}``
+
         """
     def add_candidates(self, pc_id: str, candidates: list[str]) -> None:
         """Add trickled candidate lines; an empty one says that there are no more."""
     def close_peer(self, pc_id: str) -> None: ...
     def close_session(self, session_id: str, reason: str) -> None: ...
     def sessions(self) -> str:
-        """Statistics of every session, as a JSON array."""
+        """Give the statistics of every session, as a JSON array."""
     def session(self, session_id: str) -> str:
-        """Statistics of one session, as a JSON object."""
+        """Give the statistics of one session, as a JSON object."""
     def observe(self, session_id: str, on: bool) -> None:
         """Have the session's results announced as notifications of kind ``event``, or no more."""
     def notification_fd(self) -> int:
         """Readable while notifications wait; polling makes it quiet again."""
-    def poll_notifications(self, max: int) -> list[str]:
-        """Up to `max` of ``{"kind": "event" | "session_started" | "session_ended", "session",
-        "seq"?, "message"?, "reason"?}``; `message` is the text of the result message.
+    def poll_notifications(self, max: int) -> list[str]:  # noqa: A002 - as it is built
+        """Take up to `max` notifications.
+
+        Each is ``{"kind": "event" | "session_started" | "session_ended", "session", "seq"?,
+        "message"?, "reason"?}``; `message` is the text of the result message.
         """
     def lane_fd(self) -> int:
         """Readable while frames for Python nodes wait; polling makes it quiet again."""
-    def poll_lane(self, max: int) -> list[LaneItem]:
-        """Up to `max` frames; those of one session and node come in order."""
+    def poll_lane(self, max: int) -> list[LaneItem]:  # noqa: A002 - as it is built
+        """Take up to `max` frames; those of one session and node come in order."""
     def complete_lane(self, done: list[tuple[int, list[LaneResult] | LaneFailure]]) -> None:
         """Hand back what nodes made of frames, by token. Stale tokens are ignored.
 
@@ -154,4 +158,4 @@ class Engine:
     def close(self) -> None:
         """Stop the reactors and free the sockets. Idempotent."""
     def live_objects(self) -> str:
-        """Counts of sessions, peers, instances, streams and addresses, as a JSON object."""
+        """Count sessions, peers, instances, streams and addresses, as a JSON object."""
