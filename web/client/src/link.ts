@@ -39,6 +39,7 @@ export class Link {
   #state: 'opening' | 'open' | 'closed' = 'opening';
   #pcId = '';
   #sessionId = '';
+  #setupMs = 0;
   #failOpening: ((error: ClientError) => void) | undefined;
 
   get pcId(): string {
@@ -47,6 +48,11 @@ export class Link {
 
   get sessionId(): string {
     return this.#sessionId;
+  }
+
+  /** From the beginning of the offer to the open channel. */
+  get setupMs(): number {
+    return this.#setupMs;
   }
 
   /** Negotiates and resolves when the results channel is open. */
@@ -60,7 +66,7 @@ export class Link {
     signal.throwIfAborted();
     const link = new Link(request, handlers, api, environment);
     try {
-      await link.#negotiate(request, api, signal);
+      await link.#negotiate(request, api, environment, signal);
       return link;
     } catch (error) {
       link.close();
@@ -120,7 +126,8 @@ export class Link {
     this.peer.close();
   }
 
-  async #negotiate(request: LinkRequest, api: Api, signal: AbortSignal): Promise<void> {
+  async #negotiate(request: LinkRequest, api: Api, { now }: Environment, signal: AbortSignal): Promise<void> {
+    const since = now();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const onAbort = (): void => {
       this.#failOpening?.(lost());
@@ -128,6 +135,7 @@ export class Link {
     const opened = new Promise<void>((resolve, reject) => {
       this.#failOpening = reject;
       this.#results.addEventListener('open', () => {
+        this.#setupMs = now() - since;
         resolve();
       });
       timer = setTimeout(() => {

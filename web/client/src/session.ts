@@ -18,6 +18,8 @@ export interface SessionInfo {
   readonly isNew: boolean;
   /** The one before, when its connection was lost. */
   readonly previousId: string | undefined;
+  /** From the beginning of the offer to the open channel, in milliseconds. */
+  readonly setupMs: number;
 }
 
 /** Results by their type, and what the client itself has to say. */
@@ -207,9 +209,9 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   #goLive(connection: Connection): void {
-    const { sessionId, pcId } = connection.link;
+    const { sessionId, pcId, setupMs } = connection.link;
     const previousId = this.#info?.id;
-    this.#info = { id: sessionId, pcId, isNew: sessionId !== previousId, previousId };
+    this.#info = { id: sessionId, pcId, isNew: sessionId !== previousId, previousId, setupMs };
     this.emit('session', this.#info);
     this.#setState({ name: 'live', sessionId });
     connection.start(this.#api);

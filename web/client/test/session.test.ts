@@ -43,6 +43,17 @@ describe('a session', () => {
     session.close();
   });
 
+  it('says how long the set-up took', async () => {
+    world.microphone = () => new Promise((resolve) => setTimeout(resolve, 1_000, new FakeStream()));
+    const { session } = start();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await vi.advanceTimersByTimeAsync(35);
+    world.peer.results.open();
+    await settle();
+    expect(session.info?.setupMs).toBe(35);
+    session.close();
+  });
+
   it('sends candidates as they are found', async () => {
     const { session } = start();
     await settle();

@@ -96,8 +96,10 @@ function drawBands(
     context.fillRect(left, STRIP, right - left, height - AXIS - STRIP);
     context.fillStyle = theme.speech;
     roundRect(context, left, 4, Math.max(2, right - left), STRIP - 8, 3);
-    const label = `${((end - startMs) / 1_000).toFixed(2)} s`;
-    if (right - left > context.measureText(label).width + 10) {
+    const length = ((end - startMs) / 1_000).toFixed(2);
+    // What does not fit is read with the cursor.
+    const label = [`${length} s`, length].find((text) => right - left > context.measureText(text).width + 6);
+    if (label !== undefined) {
       context.fillStyle = theme.speechInk;
       context.fillText(label, (left + right) / 2, STRIP / 2 + 0.5);
     }

@@ -1,4 +1,4 @@
-import type { ResultMessage } from '@remotemedia/client';
+import type { ResultMessage, SessionInfo } from '@remotemedia/client';
 import type { Tracks } from './tracks.ts';
 
 /** Results kept for whoever looks from the console; the oldest go. */
@@ -12,12 +12,14 @@ export interface HookSegment {
   readonly endMs: number;
 }
 
-/** Read-only access for debugging: `__remotemedia.segments()` and `.results()` give copies. */
+/** Read-only access for debugging: `__remotemedia.session()`, `.segments()` and `.results()` give copies. */
 export class Hook {
   #results: ResultMessage[] = [];
+  #session: SessionInfo | undefined;
 
   constructor(tracks: Tracks) {
     const api = Object.freeze({
+      session: (): SessionInfo | undefined => structuredClone(this.#session),
       segments: (): HookSegment[] =>
         tracks.all.flatMap(({ participant, stream, segments }) =>
           segments.flatMap(({ startMs, endMs }) => (endMs === undefined ? [] : [{ participant, stream, startMs, endMs }])),
@@ -25,6 +27,12 @@ export class Hook {
       results: (): ResultMessage[] => structuredClone(this.#results),
     });
     Object.defineProperty(window, '__remotemedia', { value: api });
+  }
+
+  /** Results are those of this session from now on. */
+  begin(session: SessionInfo): void {
+    this.#session = session;
+    if (session.isNew) this.#results = [];
   }
 
   add(message: ResultMessage): void {

@@ -149,6 +149,7 @@ function detailRows(): DetailRow[] {
     ['Pipeline', pipelines.name],
     ['Session', info?.id],
     ['Connection', info?.pcId],
+    ['Set-up, offer to open channel', ms(info?.setupMs)],
     ['Local candidate', stats?.pair?.local],
     ['Remote candidate', stats?.pair?.remote],
     ['Round trip by STUN', ms(stats?.roundTripMs)],

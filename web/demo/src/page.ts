@@ -86,6 +86,7 @@ export class SessionView {
 
   /** A new session has a media time of its own: what was belongs to another. */
   begin(session: SessionInfo): void {
+    this.#hook.begin(session);
     if (!session.isNew) return;
     this.tracks.clear();
     this.measures.reset();
