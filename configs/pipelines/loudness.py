@@ -7,10 +7,12 @@ from remotemedia import node
 @node
 async def loudness(audio, session):
     """Answer only when something changes; each speaker has a `session.state` of their own."""
+    state = session.state
     dbfs = 10 * np.log10(np.mean(np.square(audio)) + 1e-12)
-    was_loud = session.state.get("loud", False)
-    loud = bool(dbfs > (-40 if was_loud else -30))  # two thresholds, so that it does not flicker
+    state["level"] = max(dbfs, state.get("level", -120) - 1)  # falls slowly: over gaps in speech
+    was_loud = state.get("loud", False)
+    loud = bool(state["level"] > (-40 if was_loud else -30))  # two thresholds: no flicker
     if loud == was_loud:
         return None
-    session.state["loud"] = loud
+    state["loud"] = loud
     return {"loud": loud, "dbfs": round(float(dbfs), 1)}
