@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -155,6 +157,13 @@ def test_instances_are_made_anew_with_the_same_arguments():
     assert second is not first
     assert (second.gain, second.offset, second.clip) == (2.0, 0.0, False)
     assert first.arguments == {"gain": 2.0, "clip": False}
+
+
+def test_nodes_can_be_copied_and_pickled():
+    original = Gain(2.0, clip=False)
+    original.gain = 5.0
+    for made in (copy.deepcopy(original), pickle.loads(pickle.dumps(original))):
+        assert (made.gain, made.clip, made.arguments) == (5.0, False, original.arguments)
 
 
 def test_a_pipeline_comes_back_from_its_manifest(tmp_path):

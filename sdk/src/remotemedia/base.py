@@ -90,6 +90,11 @@ class Node:
         self.runtime_hint = runtime_hint
         self.isolation = isolation
 
+    def __getnewargs_ex__(self) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Let copies and pickles be made with the same arguments."""
+        args, kwargs = self._made_with
+        return args, dict(kwargs)
+
     def initialize(self) -> Awaitable[None] | None:
         """Prepare, before the first frame. May be ``async def``."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ async def send_offer(
             f"the certificate of {target.base.host} is not trusted.",
             hint="If it is one that the server made itself, use --insecure (verify_tls=False).",
         ) from error
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
         raise ServerUnreachable(
             f"{target.base} does not answer: {error or 'time is up'}.",
             hint="Start it with `remotemedia serve PIPELINE`, or check the address.",

@@ -225,7 +225,8 @@ class Lanes:
             self._loop.call_later(0.01, lambda: self._watch(done))
 
     def _busy(self) -> Iterable[str]:
-        return sorted({f"{key[3]}" for boxes in list(self._sessions.values()) for key in boxes})
+        sessions = list(self._sessions.values())
+        return sorted({key[3] for mailboxes in sessions for key in list(mailboxes)})
 
     def _later(self, done: LaneDone) -> None:
         """Hand results back once a turn of the loop, however many there are."""
