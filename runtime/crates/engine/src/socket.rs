@@ -255,6 +255,8 @@ mod tests {
                 payload: vec![8; 20].into(),
             };
             assert!(run.extend(&again, 64));
+            // Before the runtime has heard of the socket, nothing is ready.
+            client.writable().await.unwrap();
             client.send(&run).unwrap();
             let mut got = Vec::new();
             while got.len() < 2 {
