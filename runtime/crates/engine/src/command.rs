@@ -27,7 +27,12 @@ pub struct Answer {
 /// What a reactor is asked to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Offer(Box<OfferRequest>, Reply<Answer>),
+    /// `known` says that the caller names a connection that should be there.
+    Offer {
+        request: Box<OfferRequest>,
+        known: bool,
+        reply: Reply<Answer>,
+    },
     AddCandidates {
         pc_id: String,
         candidates: Vec<String>,

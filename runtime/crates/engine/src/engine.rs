@@ -153,8 +153,8 @@ impl Engine {
         }
         let index = self.place(&offer)?;
         let (pipeline, plan) = self.pipeline_of(&offer)?;
-        let known_form = |id: &String| parse_reactor(id).is_some();
-        let pc_id = match offer.pc_id.filter(known_form) {
+        let known = offer.pc_id.is_some();
+        let pc_id = match offer.pc_id {
             Some(id) => id,
             None => fresh_id(PEER_PREFIX, index)?,
         };
@@ -173,19 +173,17 @@ impl Engine {
             restart: offer.restart_pc,
             audience: Audience::All,
         };
-        self.ask(index, |reply| Command::Offer(Box::new(request), reply))
+        self.ask(index, |reply| Command::Offer { request: Box::new(request), known, reply })
     }
 
     /// Which reactor an offer goes to: that of the connection or session it names, else the one
     /// with the fewest sessions.
     fn place(&self, offer: &Offer) -> Result<usize, EngineError> {
+        if let Some(pc_id) = &offer.pc_id {
+            return self.reactor_of(pc_id, "peer");
+        }
         if let Some(session_id) = &offer.join {
             return self.reactor_of(session_id, "session");
-        }
-        if let Some(index) = offer.pc_id.as_deref().and_then(parse_reactor)
-            && index < self.reactors.len()
-        {
-            return Ok(index);
         }
         let loads: Vec<usize> = self
             .reactors
@@ -474,6 +472,34 @@ fn random_u64() -> Result<u64, EngineStartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PIPELINE: &str = r#"{"version": "resolved/1", "name": "level",
+        "sources": [{"id": "input", "format": {"rate": 48000, "channels": 1}}],
+        "nodes": [{"id": "level", "kind": "level", "runtime": "native",
+            "params": {"interval_ms": 50},
+            "input": {"rate": 48000, "channels": 1}, "output": {"rate": 48000, "channels": 1}}],
+        "edges": [{"from": {"node": "$source", "port": "input"},
+            "to": {"node": "level", "port": "in"}}]}"#;
+
+    #[test]
+    fn who_names_a_connection_that_is_not_there_gets_no_other_one() {
+        let config = EngineConfig { bind: Some([127, 0, 0, 1].into()), ..EngineConfig::default() };
+        let engine = Engine::start(&config).unwrap();
+        engine.add_pipeline("level", PIPELINE).unwrap();
+        for pc_id in ["pc_", "s_00", &fresh_id(PEER_PREFIX, 0).unwrap()] {
+            for restart_pc in [false, true] {
+                let offer = Offer {
+                    sdp: "v=0\r\n".to_owned(),
+                    pipeline: Some("level".to_owned()),
+                    pc_id: Some(pc_id.to_owned()),
+                    join: None,
+                    restart_pc,
+                };
+                assert_eq!(engine.offer(offer).unwrap_err().code, ErrorCode::UnknownId);
+            }
+        }
+        assert_eq!(engine.live_objects().unwrap(), LiveObjects::default());
+    }
 
     #[test]
     fn ids_find_their_reactor() {

@@ -238,8 +238,8 @@ impl Reactor {
         let now = self.clock.now();
         // A caller that gave up waiting has dropped its end of `reply`: nothing to tell it.
         match command {
-            Command::Offer(request, reply) => {
-                let _ = reply.send(self.offer(*request));
+            Command::Offer { request, known, reply } => {
+                let _ = reply.send(self.offer(*request, known));
             }
             Command::AddCandidates { pc_id, candidates, reply } => {
                 let done = self.sessions.add_candidates(now, &pc_id, &candidates);
@@ -281,7 +281,12 @@ impl Reactor {
         }
     }
 
-    fn offer(&mut self, request: OfferRequest) -> Result<Answer, EngineError> {
+    fn offer(&mut self, request: OfferRequest, known: bool) -> Result<Answer, EngineError> {
+        if known && !self.sessions.has_peer(&request.pc_id) {
+            return Err(EngineError::unknown_id("peer", &request.pc_id)
+                .with_field("pc_id")
+                .with_hint("it may have ended: make a new offer"));
+        }
         let reply = self.sessions.offer(self.clock.now(), request)?;
         Ok(Answer {
             sdp: reply.sdp,
