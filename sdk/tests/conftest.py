@@ -1,8 +1,19 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .fakes import FakeEngine, FakeFailure, FakeRuntime
+
+# The same cases every time, and no limit that a busy machine could break.
+settings.register_profile(
+    "sdk",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("sdk")
 
 
 @pytest.fixture
