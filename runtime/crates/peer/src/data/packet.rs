@@ -178,8 +178,9 @@ impl Inspector {
                     && usize::from(u16::from_be_bytes([header[2], header[3]])) == length
             }),
             ABORT => {
-                // A user-initiated abort is cause 12 (RFC 9260, section 3.3.10.12).
-                let by_user = chunk.value.starts_with(&[0, 12]);
+                // A user-initiated abort is cause 12 (RFC 9260, section 3.3.10.12); some (aiortc)
+                // name no cause.
+                let by_user = chunk.value.is_empty() || chunk.value.starts_with(&[0, 12]);
                 return ControlFlow::Break(Verdict::Aborted { by_user });
             }
             SHUTDOWN => length == 4,
@@ -187,7 +188,9 @@ impl Inspector {
             COOKIE_ECHO => length > 0,
             RECONFIG => return self.judge_reconfig(chunk),
             FORWARD_TSN => {
-                length >= 4 && length.is_multiple_of(4) && chunk.word(0).is_some_and(|tsn| self.is_near(tsn))
+                length >= 4
+                    && length.is_multiple_of(4)
+                    && chunk.word(0).is_some_and(|tsn| self.is_near(tsn))
             }
             // Unknown types and those that ask for nothing (ERROR, HEARTBEAT ACK): the first bit
             // says whether the rest of the packet may still be read.
@@ -423,7 +426,7 @@ mod tests {
     fn an_abort_tells_whose_wish_it_was() {
         let mut inspector = inspector(10);
         for (cause, by_user) in
-            [(vec![0, 12, 0, 4], true), (vec![0, 13, 0, 200], false), (vec![], false)]
+            [(vec![0, 12, 0, 4], true), (vec![0, 13, 0, 200], false), (vec![], true)]
         {
             let packet = packet(&[chunk(ABORT, 0, &cause)]);
             assert_eq!(inspector.received(&packet, true), Verdict::Aborted { by_user });

@@ -29,6 +29,9 @@ use crate::identity::{FLIGHT_INTERVAL, Identity};
 
 /// The address that rtc-dtls knows the other side by.
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+/// First wait before the client's first flight is sent again: it is small, and it often comes
+/// before the other side has read the description that it needs.
+const HELLO_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait between two repetitions of a flight.
 const MAX_FLIGHT_INTERVAL: Duration = Duration::from_secs(3);
 /// Handshake fragments taken before the handshake is complete: twenty times those of a handshake
@@ -115,6 +118,13 @@ impl Dtls {
             log::warn!("DTLS did not start: {error}");
         }
         self.drain_new_flight(now, out);
+    }
+
+    /// Repeats the first flight at once if nothing has come of it: the path has just got better.
+    pub(crate) fn nudge(&mut self, now: Micros) {
+        if self.is_client && self.fragments == 0 && self.repeat_at.is_some() {
+            self.repeat_at = Some(now);
+        }
     }
 
     #[cfg(test)]
@@ -330,6 +340,10 @@ impl Dtls {
     }
 
     fn interval(&self) -> Duration {
+        // Before anything was heard only the ClientHello has been sent.
+        if self.is_client && self.fragments == 0 && self.repetitions < 3 {
+            return HELLO_INTERVAL * (1 << self.repetitions);
+        }
         // The first two repetitions are quick, for a single loss; then it backs off.
         let doublings = self.repetitions.saturating_sub(1).min(8);
         (FLIGHT_INTERVAL * (1 << doublings)).min(MAX_FLIGHT_INTERVAL)

@@ -32,10 +32,15 @@ use crate::{
 pub const MAX_EVENTS: usize = 4096;
 /// DTLS datagrams held until the first address is verified; more are ignored.
 const MAX_EARLY: usize = 4;
+/// Datagrams that wait for [`Peer::poll_transmit`]; the oldest goes, as if the network had lost it.
+const MAX_OUT: usize = 1024;
 /// Packets that are taken from SCTP at a time.
 const PUMP_PACKETS: usize = 64;
 /// How long the answering side leaves it to the other one to begin the association.
 const ASSOCIATION_DELAY: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -266,7 +271,7 @@ impl Peer {
         let mut packet = Vec::with_capacity(8 + 24 * reports.len().min(MAX_REPORTS) + 32);
         write_receiver_report(&mut packet, self.ssrc, &self.cname, reports);
         if let Some(sealed) = srtp.protect_rtcp(&packet) {
-            self.out.push_back(sealed);
+            self.queue(sealed);
         }
     }
 
@@ -284,8 +289,16 @@ impl Peer {
         self.now = now;
         let srtp = self.srtp.as_mut().filter(|_| self.phase == Phase::Connected);
         let sealed = srtp.and_then(|srtp| srtp.protect_rtp(header, payload));
-        self.out.push_back(sealed.ok_or(SendError::Closed)?);
+        self.queue(sealed.ok_or(SendError::Closed)?);
         Ok(())
+    }
+
+    fn queue(&mut self, datagram: Bytes) {
+        if self.out.len() >= MAX_OUT {
+            self.out.pop_front();
+            self.stats.overflowed += 1;
+        }
+        self.out.push_back(datagram);
     }
 
     /// The next event.

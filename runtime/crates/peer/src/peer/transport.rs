@@ -100,7 +100,8 @@ impl Peer {
             self.events.push_back(PeerEvent::AddressLearnt(from));
         }
         if verified && self.path.is_none() {
-            // DTLS need not wait for the nomination (RFC 8445, section 12.1.1).
+            // DTLS need not wait for the nomination (RFC 8445, section 12.1.1), though some drop
+            // what comes before it: the first flight is repeated then.
             self.path = Some(Path { remote: from, local: local.map(|ip| ip.to_canonical()) });
         }
         self.after_ice(now);
@@ -118,6 +119,9 @@ impl Peer {
                     self.path = Some(path);
                     if self.phase == Phase::Connected {
                         self.events.push_back(PeerEvent::PathChanged(path.remote));
+                    }
+                    if let Some(dtls) = &mut self.dtls {
+                        dtls.nudge(now);
                     }
                     self.start_dtls(now);
                 }

@@ -145,6 +145,8 @@ pub struct PeerStats {
     pub datagrams_sent: u64,
     /// Bytes in them.
     pub bytes_sent: u64,
+    /// Datagrams dropped because nobody fetched them in time.
+    pub overflowed: u64,
     /// Packets of media handed on.
     pub rtp_packets: u64,
     /// Bytes of payload in them.
