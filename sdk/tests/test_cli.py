@@ -248,8 +248,8 @@ def test_other_errors_end_with_one(capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--config", "{folder}/none.yaml"], "cannot be read"),
-        (["--config", "{folder}/bad.yaml"], "unknown option"),
+        (["--config", "{folder}/none.yaml"], "none.yaml: cannot be read"),
+        (["--config", "{folder}/bad.yaml"], "bad.yaml: prot: unknown option"),
         (["--host", "192.0.2.99", "--port", "0"], "not an address of this machine"),
     ],
 )

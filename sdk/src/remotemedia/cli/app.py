@@ -222,7 +222,9 @@ def _settings(config: Path | None, host: str | None, port: int | None, tls: bool
         told = {name: value for name, value in told.items() if value is not None}
         return settings.model_copy(update=told)
     except ConfigError as error:
-        raise ManifestError(error.message, field=error.field) from error
+        wrong = ManifestError(error.message, field=error.field)
+        wrong.source = error.source
+        raise wrong from error
 
 
 def _announce(server: SignalingServer, pipelines: list[Pipeline]) -> None:
