@@ -53,6 +53,11 @@ def event(seq, type_="node"):
     return json.dumps({"v": 1, "type": type_, "seq": seq}, separators=(",", ":"))
 
 
+def notice(seq, type_="node"):
+    told = {"kind": "event", "session": "s_1", "seq": seq, "message": event(seq, type_)}
+    return json.dumps(told)
+
+
 async def test_pipelines_are_given_to_the_engine(host, engine):
     assert json.loads(engine.config) == {"reactors": 1}
     assert list(engine.pipelines) == ["one", "two"]
@@ -257,13 +262,11 @@ async def test_a_slow_reader_loses_windows_first(host, engine, monkeypatch):
     pending = asyncio.ensure_future(anext(reader))
     await settled(lambda: engine.observed)
     types = ["vad", "vad", "node", "level", "node", "node"]
-    for seq, type_ in enumerate(types, 1):
-        engine.notify("event", "s_1", seq=seq, message=event(seq, type_))
+    engine.notifications.put(*(notice(seq, type_) for seq, type_ in enumerate(types, 1)))
     await settled(lambda: host.counters()["remotemedia_events_dropped_total"] == 3)
     seen = [(await pending).seq, (await anext(reader)).seq, (await anext(reader)).seq]
     assert seen == [3, 5, 6]
-    for seq in range(7, 11):
-        engine.notify("event", "s_1", seq=seq, message=event(seq))
+    engine.notifications.put(*(notice(seq) for seq in range(7, 11)))
 
     async def rest():
         return [each async for each in reader]

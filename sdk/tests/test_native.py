@@ -71,6 +71,7 @@ def test_the_stub_is_true():
         elif isinstance(statement, ast.AnnAssign):
             declared[statement.target.id] = set()
     there = {name for name in dir(native) if not name.startswith("_")} | {"__version__"}
+    there -= {native.__name__}  # a wheel's package has the library of the same name in it
     assert declared.keys() == there
     for name, members in declared.items():
         if members:
