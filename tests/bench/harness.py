@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import opus, speech
-from tests.support.server import ROOT, serving
+from tests.support.server import ROOT, Server, serving
 
 SERVER_CORE, LOAD_CORE = 0, 1
 START_TIMEOUT_S = 30
@@ -114,11 +114,18 @@ def _load_of(report: dict[str, Any], streams: int) -> Load:
 
 
 @contextmanager
-def ours(log: Path) -> Iterator[Target]:
+def our_server(log: Path) -> Iterator[Server]:
     """Our server with both pipelines, on its core."""
     with ExitStack() as stack:
         with pinned(SERVER_CORE):
             server = stack.enter_context(serving(["mic-energy", "mic-vad"], log))
+        yield server
+
+
+@contextmanager
+def ours(log: Path) -> Iterator[Target]:
+    """The same, as a target."""
+    with our_server(log) as server:
         yield Target(server.url, server.process.pid)
 
 

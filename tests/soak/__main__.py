@@ -1,0 +1,70 @@
+"""A thousand clients connect, speak and leave; memory and live objects return to where they were.
+
+    python -m tests.soak [--rounds 20] [--streams 50]
+
+Exits with 1 when sessions are left, or when the server's memory still grows in the second half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.bench import harness
+from tests.bench.harness import LoadGenerator
+from tests.support.server import Server
+
+SPEAK_S = 1.0
+ALLOWED_GROWTH_KIB_PER_CONNECT = 1.0
+"""Of the second half: what the allocator's own noise may look like."""
+GONE_TIMEOUT_S = 60.0
+
+
+def wait_until_gone(server: Server) -> int:
+    """Wait until no session is left; returns how many are if they stay."""
+    give_up = time.monotonic() + GONE_TIMEOUT_S
+    while (left := len(server.sessions())) and time.monotonic() < give_up:
+        time.sleep(0.2)
+    return left
+
+
+def main() -> int:
+    """Run the rounds and judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--streams", type=int, default=50)
+    arguments = parser.parse_args()
+    resident_kib: list[float] = []
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        loadgen = LoadGenerator(
+            harness.build_loadgen(), harness.write_packets(folder / "speech.opus")
+        )
+        with harness.our_server(folder / "server.log") as server:
+            target = harness.Target(server.url, server.process.pid)
+            process = psutil.Process(server.process.pid)
+            for turn in range(arguments.rounds):
+                load = loadgen.run(target, "mic-vad", arguments.streams, SPEAK_S)
+                left = wait_until_gone(server)
+                resident_kib.append(process.memory_info().rss / 1024)
+                print(
+                    f"{(turn + 1) * arguments.streams:5d} connects, {load.connected} at once, "
+                    f"{resident_kib[-1]:.0f} KiB resident, {left} sessions left",
+                    flush=True,
+                )
+                if left:
+                    return 1
+    half = len(resident_kib) // 2
+    connects = max((len(resident_kib) - half - 1) * arguments.streams, 1)
+    growth_kib = (resident_kib[-1] - resident_kib[half]) / connects
+    print(f"growth in the second half: {growth_kib:.2f} KiB a connect")
+    return int(growth_kib > ALLOWED_GROWTH_KIB_PER_CONNECT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
