@@ -194,6 +194,26 @@ fn silero_windows_start_anew_after_a_jump() {
 }
 
 #[test]
+fn the_model_remembers_nothing_from_before_a_jump() {
+    let plan = plan(16_000, &[vad("vad", "silero")], &[("$source", "vad")]);
+    let after = |before_ms: u64| {
+        let (mut executor, id) = start(plan.clone(), ExecutorConfig::live());
+        push_tone(&mut executor, id, 16_000, 0.9, 0, before_ms);
+        push_tone(&mut executor, id, 16_000, 0.3, 3_600_000_000, 200);
+        executor.run_batches(Micros(0));
+        drain(&mut executor)
+            .iter()
+            .filter(|output| output.meta.pts_us >= 3_600_000_000)
+            .filter_map(|output| match output.kind {
+                OutputKind::Vad { probability, .. } => Some(probability),
+                _ => None,
+            })
+            .collect::<Vec<f32>>()
+    };
+    assert_eq!(after(500), after(0));
+}
+
+#[test]
 fn silero_windows_count_a_gap_as_silence() {
     let plan = plan(16_000, &[vad("vad", "silero")], &[("$source", "vad")]);
     let (mut executor, id) = start(plan, ExecutorConfig::live());

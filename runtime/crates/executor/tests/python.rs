@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{STREAM, drain, format, meta, plan, push_tone, python, vad};
+use common::{STREAM, drain, format, meta, mono, node, plan, push_tone, python, vad};
 use remotemedia_core::{ErrorCode, Micros};
 use remotemedia_executor::{
     BREAKER_FAILURES, Executor, ExecutorConfig, InstanceId, MAX_IN_FLIGHT, MAX_VALUE_BYTES,
     NodeFailure, NodeValue, Output, OutputKind, PythonWork,
 };
+use serde_json::{Value, json};
 
 fn start(config: ExecutorConfig) -> (Executor, InstanceId) {
     let plan = plan(
@@ -34,8 +35,12 @@ fn works(executor: &mut Executor, now: Micros) -> Vec<PythonWork> {
     std::iter::from_fn(|| executor.poll_work(now)).collect()
 }
 
-fn json(text: &str) -> Result<Vec<NodeValue>, NodeFailure> {
+fn value(text: &str) -> Result<Vec<NodeValue>, NodeFailure> {
     Ok(vec![NodeValue::Json(text.to_owned())])
+}
+
+fn stereo() -> Value {
+    serde_json::json!({"rate": 16_000, "channels": 2})
 }
 
 fn failure() -> Result<Vec<NodeValue>, NodeFailure> {
@@ -58,7 +63,7 @@ fn a_value_comes_back_with_the_frame_that_it_is_about() {
     push(&mut executor, id, 3);
     let work = executor.poll_work(at(3)).unwrap();
     assert_eq!((&*work.node, &*work.entry, work.frame.samples.len()), ("shout", "user:shout", 320));
-    executor.complete(at(5), work.token, json("{\"loud\":true}"));
+    executor.complete(at(5), work.token, value("{\"loud\":true}"));
     let outputs = drain(&mut executor);
     assert_eq!(outputs.len(), 1);
     assert_eq!(outputs[0].meta, work.frame.meta);
@@ -82,13 +87,40 @@ fn audio_goes_to_the_nodes_behind_and_its_time_never_goes_back() {
 }
 
 #[test]
+fn audio_from_python_reaches_only_the_nodes_behind_it() {
+    let double = node("double", "format", json!({}), mono(16_000), Some(stereo()));
+    let single = node("single", "format", json!({}), stereo(), Some(mono(16_000)));
+    let plan = plan(
+        16_000,
+        &[double, single, python("shout"), vad("beside", "energy"), vad("behind", "energy")],
+        &[
+            ("$source", "double"),
+            ("double", "single"),
+            ("$source", "shout"),
+            ("single", "beside"),
+            ("shout", "behind"),
+        ],
+    );
+    let mut executor = Executor::new(ExecutorConfig::live());
+    let id = executor.create(plan);
+    executor.open_stream(id, STREAM);
+    push(&mut executor, id, 0);
+    let work = executor.poll_work(at(0)).unwrap();
+    let audio = NodeValue::Audio { format: None, samples: vec![0.5; 320].into() };
+    executor.complete(at(0), work.token, Ok(vec![audio]));
+    let nodes: Vec<String> =
+        drain(&mut executor).iter().map(|output| output.node.to_string()).collect();
+    assert_eq!(nodes, ["beside", "behind"]);
+}
+
+#[test]
 fn the_lane_holds_a_bounded_number_of_frames_of_a_mailbox() {
     let (mut executor, id) = start(ExecutorConfig::live());
     (0..30).for_each(|index| push(&mut executor, id, index));
     let first = works(&mut executor, at(30));
     assert_eq!(first.len(), MAX_IN_FLIGHT);
     assert_eq!(executor.poll_work(at(30)), None);
-    executor.complete(at(30), first[0].token, json("1"));
+    executor.complete(at(30), first[0].token, value("1"));
     let next = works(&mut executor, at(30));
     assert_eq!(next.iter().map(|work| work.frame.meta.seq).collect::<Vec<_>>(), [16]);
 }
@@ -101,7 +133,7 @@ fn live_a_full_mailbox_loses_its_oldest_frames_and_says_so_once_a_second() {
     (1..120).for_each(|index| push(&mut executor, id, index));
     let errors = codes(&drain(&mut executor));
     assert_eq!(errors, [ErrorCode::NodeOverrun; 2]);
-    executor.complete(at(120), held[0].token, json("1"));
+    executor.complete(at(120), held[0].token, value("1"));
     let next = works(&mut executor, at(120));
     assert_eq!(next[0].frame.meta.seq, 71, "49 waited beside the one that ran");
     assert_eq!(executor.instance_stats(id).unwrap().overrun, 70);
@@ -122,7 +154,7 @@ fn offline_nothing_is_lost() {
     let mut seen = Vec::new();
     while let Some(work) = executor.poll_work(at(100_000)) {
         seen.push(work.frame.meta.seq);
-        executor.complete(at(100_000), work.token, json("null"));
+        executor.complete(at(100_000), work.token, value("null"));
     }
     assert_eq!(seen, (0..200).collect::<Vec<_>>());
 }
@@ -173,7 +205,7 @@ fn the_breaker_opens_after_five_failures_and_tries_one_frame_after_a_pause() {
     let work = executor.poll_work(at(600)).unwrap();
     push(&mut executor, id, 601);
     assert_eq!(executor.poll_work(at(601)), None, "one try at a time");
-    executor.complete(at(601), work.token, json("1"));
+    executor.complete(at(601), work.token, value("1"));
     push(&mut executor, id, 602);
     assert!(executor.poll_work(at(602)).is_some(), "closed");
 }
@@ -184,7 +216,7 @@ fn a_success_between_failures_keeps_the_breaker_closed() {
     for index in 0..40 {
         push(&mut executor, id, index);
         let work = executor.poll_work(at(index)).unwrap();
-        let result = if index % 4 == 3 { json("1") } else { failure() };
+        let result = if index % 4 == 3 { value("1") } else { failure() };
         executor.complete(at(index), work.token, result);
     }
     assert_eq!(codes(&drain(&mut executor)).len(), 30);
@@ -195,9 +227,9 @@ fn stale_and_made_up_tokens_are_ignored() {
     let (mut executor, id) = start(ExecutorConfig::live());
     push(&mut executor, id, 0);
     let work = executor.poll_work(at(0)).unwrap();
-    executor.complete(at(0), work.token, json("1"));
+    executor.complete(at(0), work.token, value("1"));
     for token in [work.token, 0, u64::MAX, work.token + 1] {
-        executor.complete(at(0), token, json("2"));
+        executor.complete(at(0), token, value("2"));
     }
     assert_eq!(drain(&mut executor).len(), 1);
 }
@@ -213,7 +245,7 @@ fn work_of_a_removed_instance_reaches_nobody() {
     let other = executor.create(plan);
     executor.open_stream(other, STREAM);
     push(&mut executor, other, 0);
-    executor.complete(at(1), work.token, json("1"));
+    executor.complete(at(1), work.token, value("1"));
     assert_eq!(drain(&mut executor), []);
     let next = works(&mut executor, at(1));
     assert_eq!(next.iter().map(|work| work.instance).collect::<Vec<_>>(), [other]);
@@ -227,14 +259,14 @@ fn an_interrupt_drops_what_waits_and_what_runs() {
     let running = works(&mut executor, at(20));
     executor.interrupt(id);
     for work in &running {
-        executor.complete(at(20), work.token, json("1"));
+        executor.complete(at(20), work.token, value("1"));
     }
     assert_eq!(drain(&mut executor), []);
     assert_eq!(executor.poll_work(at(20)), None);
     push(&mut executor, id, 20);
     let work = executor.poll_work(at(20)).unwrap();
     assert_eq!(work.frame.meta.epoch, 1);
-    executor.complete(at(20), work.token, json("1"));
+    executor.complete(at(20), work.token, value("1"));
     assert_eq!(drain(&mut executor).len(), 1);
 }
 

@@ -287,3 +287,23 @@ fn everyone_gets_in_over_lossy_paths() {
         assert!(client.count("vad") > 200, "client {index}");
     }
 }
+
+#[test]
+fn speech_of_who_stops_sending_is_stopped() {
+    let mut world = World::new(16);
+    let client = world.open(&energy(), Wish::speaking());
+    world.run_until(5 * SECOND, |world| {
+        let client = &world.clients[client];
+        client.count("speech_started") > client.count("speech_stopped")
+    });
+    world.clients[client].wish.speaker = None;
+    world.run(4 * SECOND);
+    let stopped = world.clients[client].of_type("speech_stopped");
+    assert_eq!(stopped.len(), world.clients[client].count("speech_started"));
+    // And goes on when it sends again.
+    world.clients[client].wish.speaker = Some(Speaker::ENDLESS);
+    world.clients[client].speak_again(world.now);
+    let windows = world.clients[client].count("vad");
+    world.run(SECOND);
+    assert!(world.clients[client].count("vad") > windows + 40);
+}

@@ -178,6 +178,11 @@ impl Client {
         }
     }
 
+    /// Begins to send after a pause.
+    pub fn speak_again(&mut self, now: Micros) {
+        self.next_packet = Some(now);
+    }
+
     fn speak(&mut self, now: Micros) {
         let Some(speaker) = self.wish.speaker.filter(|speaker| self.sent < speaker.count) else {
             self.next_packet = None;
