@@ -19,6 +19,12 @@ use crate::Transmit;
 /// a burst of [`PACING_BURST`].
 const PACING: Duration = Duration::from_millis(10);
 const PACING_BURST: u32 = 4;
+/// The controlled side waits so long for the other side's first check before it begins itself.
+///
+/// It has answered, but the answer is still on its way: checks that overtake it prove nothing that
+/// the other side's own do not, and libdatachannel 0.24 may then complete the DTLS handshake before
+/// it has stored the fingerprint of the very answer, which it takes for a wrong one.
+const HEAD_START: Duration = Duration::from_millis(100);
 /// Error answers to messages that were not verified: this many at once, then one per interval;
 /// the rest stays unanswered and is counted.
 const REFUSALS_BURST: u32 = 8;
@@ -90,6 +96,9 @@ impl IceAgent {
         }
         let key = Key::new(&remote.pwd);
         self.current.remote = Some(Remote { credentials: remote, key });
+        if !self.shared.controlling() {
+            self.current.begin_at = now + HEAD_START;
+        }
         self.shared.emit(IceEvent::Checking);
         self.drive(now);
     }

@@ -117,6 +117,8 @@ pub(super) struct Generation {
     pub(super) counted: usize,
     /// When the first path must have been found.
     pub(super) deadline: Micros,
+    /// Checks that no request triggered wait until then, or until the other side is heard.
+    pub(super) begin_at: Micros,
     pub(super) first_valid_at: Option<Micros>,
     pub(super) retry_at: Option<Micros>,
     pub(super) selected: Option<usize>,
@@ -135,6 +137,7 @@ impl Generation {
             list: Checklist::default(),
             counted: 0,
             deadline,
+            begin_at: Micros::ZERO,
             first_valid_at: None,
             retry_at: None,
             selected: None,

@@ -199,6 +199,8 @@ impl Generation {
     /// Starts as many checks as pacing allows: first those that a request triggered, then by
     /// priority. Returns when more can be started.
     fn start_checks(&mut self, shared: &mut Shared, now: Micros) -> Micros {
+        let heard = |pair: &Pair| pair.requested_at.is_some();
+        let early = now < self.begin_at && !self.list.pairs.iter().any(heard);
         loop {
             let settled = self.selected.is_some() && !self.is_silent(now);
             let controlling = shared.controlling();
@@ -209,7 +211,7 @@ impl Generation {
             let chosen = self
                 .list
                 .best(controlling, triggered)
-                .or_else(|| if settled { None } else { self.list.best(controlling, waiting) });
+                .or_else(|| self.list.best(controlling, waiting).filter(|_| !settled && !early));
             let Some(index) = chosen else { break };
             if !shared.pacing.take(now) {
                 return shared.pacing.ready_at();
@@ -217,7 +219,8 @@ impl Generation {
             self.list.pairs[index].state = PairState::Checking;
             self.start_check(shared, now, index, CheckKind::Ordinary);
         }
-        self.retry_failed(now, shared.controlling())
+        let retry_at = self.retry_failed(now, shared.controlling());
+        if early { retry_at.min(self.begin_at) } else { retry_at }
     }
 
     /// Without a path, pairs that failed get another try after a pause: the other side may have

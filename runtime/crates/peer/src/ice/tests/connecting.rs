@@ -62,6 +62,16 @@ fn the_answering_side_alone_knowing_the_addresses_suffices() {
 }
 
 #[test]
+fn the_answering_side_waits_for_the_first_check() {
+    let mut link = Link::new(&[LEFT], &[RIGHT], 4);
+    link.describe(1);
+    link.run(99);
+    assert_eq!(link.agents[1].stats().checks_sent, 0);
+    link.run(2);
+    assert_eq!(link.agents[1].stats().checks_sent, 1);
+}
+
+#[test]
 fn checks_that_come_before_the_answer_are_answered_and_used() {
     let mut link = Link::new(&[LEFT], &[RIGHT], 4);
     link.describe(1);

@@ -143,6 +143,8 @@ fn an_answer_from_elsewhere_or_with_a_wrong_integrity_proves_nothing() {
     let mut agent = right();
     let line = "candidate:1 1 udp 2130706431 192.0.2.1 1000 typ host";
     agent.add_remote_candidate(Micros::ZERO, line).unwrap();
+    let begin = agent.poll_timeout().unwrap();
+    agent.handle_timeout(begin);
     let check = agent.poll_transmit().unwrap();
     let id = check.payload[8..20].try_into().unwrap();
     let answer = |password: &str| {
@@ -151,11 +153,11 @@ fn an_answer_from_elsewhere_or_with_a_wrong_integrity_proves_nothing() {
     let right_answer = answer(&credentials("left").pwd);
     let elsewhere = address("192.0.2.66:1000");
     for (from, bytes) in [(address(LEFT), answer("wrong")), (elsewhere, right_answer.clone())] {
-        let outcome = agent.handle_stun(Micros::ZERO, from, None, &bytes);
+        let outcome = agent.handle_stun(begin, from, None, &bytes);
         assert_eq!(outcome, StunOutcome::Ignored);
         assert!(!agent.is_verified(from));
     }
-    let outcome = agent.handle_stun(Micros::ZERO, address(LEFT), None, &right_answer);
+    let outcome = agent.handle_stun(begin, address(LEFT), None, &right_answer);
     assert_eq!(outcome, StunOutcome::Verified);
 }
 
