@@ -22,7 +22,7 @@ if command -v python3 >/dev/null 2>&1; then
     || missing+=("python3-venv: apt install python3-venv")
 fi
 if command -v node >/dev/null 2>&1; then
-  node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' \
+  node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' \
     || missing+=("node: 20 or later is needed, this is $(node --version)")
 fi
 
