@@ -24,11 +24,16 @@ impl Arguments {
         let mut given = std::collections::HashMap::new();
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?;
+            let value = arguments
+                .next()
+                .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?;
             given.insert(name, value);
         }
-        let mut take =
-            |name: &str| given.remove(name).ok_or_else(|| format!("{name} is missing\n{USAGE}"));
+        let mut take = |name: &str| {
+            given
+                .remove(name)
+                .ok_or_else(|| format!("{name} is missing\n{USAGE}"))
+        };
         let number = |name: &str, text: String| {
             text.parse::<f64>()
                 .ok()

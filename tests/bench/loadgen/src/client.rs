@@ -56,11 +56,7 @@ struct Message<'a> {
 }
 
 impl Client {
-    pub(crate) fn new(
-        peer: Peer,
-        socket: UdpSocket,
-        now: Micros,
-    ) -> Self {
+    pub(crate) fn new(peer: Peer, socket: UdpSocket, now: Micros) -> Self {
         Self {
             peer,
             socket,
@@ -98,7 +94,8 @@ impl Client {
         loop {
             match self.socket.recv_from(buffer) {
                 Ok((length, from)) => {
-                    self.peer.handle_datagram(now, from, None, &buffer[..length]);
+                    self.peer
+                        .handle_datagram(now, from, None, &buffer[..length]);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => {}
@@ -135,7 +132,9 @@ impl Client {
     }
 
     fn note(&mut self, now: Micros, data: &[u8], measuring: bool) {
-        let Ok(message) = serde_json::from_slice::<Message<'_>>(data) else { return };
+        let Ok(message) = serde_json::from_slice::<Message<'_>>(data) else {
+            return;
+        };
         if message.kind != "vad" {
             return;
         }
@@ -149,7 +148,9 @@ impl Client {
         let index = message.rtp_ts / TICKS_PER_PACKET;
         if index < self.sent && (self.sent - index) as usize <= REMEMBERED {
             let sent_at = self.sent_at[index as usize % REMEMBERED];
-            self.seen.latencies_us.push(now.since(sent_at).as_micros() as u32);
+            self.seen
+                .latencies_us
+                .push(now.since(sent_at).as_micros() as u32);
         }
     }
 }

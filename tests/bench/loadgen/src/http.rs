@@ -30,12 +30,21 @@ pub(crate) struct Answer {
 pub(crate) fn start(url: &str, pipeline: &str) -> (Sender<Request>, Receiver<Response>) {
     let (requests, inbox) = channel::<Request>();
     let (outbox, responses) = channel();
-    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let address = url
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .to_owned();
     let pipeline = pipeline.to_owned();
     std::thread::spawn(move || {
         for request in inbox {
             let answer = post(&address, &pipeline, &request.sdp);
-            if outbox.send(Response { client: request.client, answer }).is_err() {
+            if outbox
+                .send(Response {
+                    client: request.client,
+                    answer,
+                })
+                .is_err()
+            {
                 return;
             }
         }
@@ -54,10 +63,15 @@ fn post(address: &str, pipeline: &str, sdp: &str) -> Result<Answer, String> {
     )
     .map_err(|error| error.to_string())?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    stream
+        .read_to_string(&mut text)
+        .map_err(|error| error.to_string())?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("no HTTP answer")?;
     if !head.starts_with("HTTP/1.1 200") {
-        return Err(format!("{}: {body}", head.lines().next().unwrap_or_default()));
+        return Err(format!(
+            "{}: {body}",
+            head.lines().next().unwrap_or_default()
+        ));
     }
     serde_json::from_str(body).map_err(|error| error.to_string())
 }

@@ -78,8 +78,13 @@ fn run(arguments: &Arguments) -> Result<Report, String> {
     let measured_s = began.elapsed().as_secs_f64();
     let rss_after_kib = process::resident_kib(arguments.pid)?;
     generator.measuring = false;
-    let report =
-        Report::new(&generator.clients, cpu_s, measured_s, rss_before_kib, rss_after_kib);
+    let report = Report::new(
+        &generator.clients,
+        cpu_s,
+        measured_s,
+        rss_before_kib,
+        rss_after_kib,
+    );
     generator.close_all();
     Ok(report)
 }
@@ -161,12 +166,21 @@ impl Generator {
             .registry()
             .register(&mut socket, Token(index), Interest::READABLE)
             .map_err(|error| error.to_string())?;
-        let config =
-            PeerConfig::new(Arc::clone(&self.identity), self.anchor, index as u64, vec![address]);
-        let wants = OfferWants { audio: Some(Direction::SendOnly), data: true };
+        let config = PeerConfig::new(
+            Arc::clone(&self.identity),
+            self.anchor,
+            index as u64,
+            vec![address],
+        );
+        let wants = OfferWants {
+            audio: Some(Direction::SendOnly),
+            data: true,
+        };
         let (peer, sdp) = Peer::offer(config, now, wants);
         self.clients.push(Client::new(peer, socket, now));
-        self.requests.send(Request { client: index, sdp }).map_err(|error| error.to_string())
+        self.requests
+            .send(Request { client: index, sdp })
+            .map_err(|error| error.to_string())
     }
 
     fn answered(&mut self, response: Response) -> Result<(), String> {
@@ -176,9 +190,15 @@ impl Generator {
             Ok(answer) => {
                 client.session = answer.session_id;
                 client.stage = Stage::Connecting;
-                client.peer.accept_answer(now, &answer.sdp).map_err(|error| error.to_string())?;
-                client.payload_type =
-                    client.peer.audio().first().map_or(0, |audio| audio.payload_type);
+                client
+                    .peer
+                    .accept_answer(now, &answer.sdp)
+                    .map_err(|error| error.to_string())?;
+                client.payload_type = client
+                    .peer
+                    .audio()
+                    .first()
+                    .map_or(0, |audio| audio.payload_type);
                 client.drive(now, false);
             }
             Err(message) => {
@@ -200,7 +220,10 @@ impl Generator {
     /// Waits for the next packet to send or datagram to take, at most `longest`.
     fn step(&mut self, longest: Duration) -> Result<(), String> {
         let now = self.now();
-        let wait = self.due.front().map_or(longest, |(due, ..)| due.since(now).min(longest));
+        let wait = self
+            .due
+            .front()
+            .map_or(longest, |(due, ..)| due.since(now).min(longest));
         let mut events = Events::with_capacity(1_024);
         match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -247,5 +270,9 @@ fn read_packets(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         packets.push(packet.to_vec());
         rest = &tail[length..];
     }
-    if packets.is_empty() { Err("the packet file is empty".to_owned()) } else { Ok(packets) }
+    if packets.is_empty() {
+        Err("the packet file is empty".to_owned())
+    } else {
+        Ok(packets)
+    }
 }

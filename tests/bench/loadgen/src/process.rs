@@ -10,8 +10,12 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|e| e.to_string())?;
     // The command's name may hold spaces: fields are counted after its closing parenthesis.
     let (_, fields) = text.rsplit_once(") ").ok_or("unexpected /proc/pid/stat")?;
-    let ticks: f64 =
-        fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    let ticks: f64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum();
     Ok(ticks / TICKS_PER_SECOND)
 }
 
