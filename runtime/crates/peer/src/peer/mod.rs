@@ -7,7 +7,7 @@ mod types;
 pub use types::{OfferWants, PeerConfig, PeerEvent, PeerStats};
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -82,7 +82,7 @@ pub struct Peer {
     /// The largest message of the other side, where it has data channels.
     data: Option<u64>,
     channels: Option<Box<Channels>>,
-    /// Where datagrams go: the selected path, before that the first verified one.
+    /// Where datagrams go: the selected path, before that one that has answered a check.
     path: Option<Path>,
     phase: Phase,
     deadline: Micros,
@@ -331,11 +331,6 @@ impl Peer {
         PeerError::new(ErrorCode::Conflict, "the peer has ended: make a new connection")
     }
 
-    /// The path that datagrams take: the selected one, before that any verified one.
-    fn destination(&self) -> Option<(SocketAddr, Option<IpAddr>)> {
-        self.path.map(|path| (path.remote, path.local))
-    }
-
     fn start_channels(&mut self, now: Micros) {
         let Some(send_message) = self.data.filter(|_| self.channels.is_none()) else { return };
         let config = ChannelsConfig {
@@ -387,11 +382,8 @@ impl Peer {
                 self.pump(self.now);
             }
         }
+        let Path { remote: to, local: from } = self.path?;
         let payload = self.out.pop_front()?;
-        let Some((to, from)) = self.destination() else {
-            self.out.clear();
-            return None;
-        };
         self.stats.datagrams_sent += 1;
         self.stats.bytes_sent += payload.len() as u64;
         Some(Transmit { to, from, payload })

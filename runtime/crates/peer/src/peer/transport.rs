@@ -9,7 +9,7 @@ use super::{MAX_EARLY, MAX_EVENTS, Peer, PeerEvent, Phase};
 use crate::CloseReason;
 use crate::data::ChannelEvent;
 use crate::dtls::{DtlsEvent, is_client_hello};
-use crate::ice::{FailureReason, IceEvent, Path, StunOutcome};
+use crate::ice::{FailureReason, IceEvent, StunOutcome};
 use crate::media::{Layout, Rtcp, Srtp, parse_rtcp};
 
 /// A DTLS datagram that is larger is not held: handshakes stay below the usual 1500 bytes.
@@ -99,16 +99,7 @@ impl Peer {
         if verified && !known {
             self.events.push_back(PeerEvent::AddressLearnt(from));
         }
-        if verified && self.path.is_none() {
-            // DTLS need not wait for the nomination (RFC 8445, section 12.1.1), though some drop
-            // what comes before it: the first flight is repeated then.
-            self.path = Some(Path { remote: from, local: local.map(|ip| ip.to_canonical()) });
-        }
         self.after_ice(now);
-        if verified {
-            self.start_dtls(now);
-            self.release_early(now);
-        }
     }
 
     /// Takes what the agent has to tell.
@@ -116,14 +107,13 @@ impl Peer {
         while let Some(event) = self.ice.poll_event() {
             match event {
                 IceEvent::Selected(path) => {
-                    self.path = Some(path);
                     if self.phase == Phase::Connected {
                         self.events.push_back(PeerEvent::PathChanged(path.remote));
                     }
+                    // Some drop DTLS that comes before the nomination.
                     if let Some(dtls) = &mut self.dtls {
                         dtls.nudge(now);
                     }
-                    self.start_dtls(now);
                 }
                 IceEvent::Disconnected => self.events.push_back(PeerEvent::Disconnected),
                 IceEvent::Failed(FailureReason::NoPath) => self.end(now, CloseReason::IceTimeout),
@@ -133,12 +123,24 @@ impl Peer {
                 IceEvent::Checking => {}
             }
         }
+        // Before the nomination any path will do that has answered a check (RFC 8445, section
+        // 12.1); one that only asks might be somebody else's address.
+        let usable = self.ice.usable();
+        if self.phase == Phase::Closed || usable.is_none() || usable == self.path {
+            return;
+        }
+        let first = self.path.is_none();
+        self.path = usable;
+        if first {
+            self.start_dtls(now);
+            self.release_early(now);
+        }
     }
 
     fn handle_dtls(&mut self, now: Micros, from: SocketAddr, bytes: &[u8]) {
-        let ours = self.is_ours(from);
-        let Some(dtls) = self.dtls.as_mut().filter(|_| ours) else {
-            // A ClientHello may overtake the first check or, on the offering side, the answer.
+        let ready = self.path.is_some() && self.is_ours(from);
+        let Some(dtls) = self.dtls.as_mut().filter(|_| ready) else {
+            // A ClientHello may overtake the checks or, on the offering side, the answer.
             let hold = self.phase == Phase::Connecting
                 && !(self.dtls.is_some() && self.dtls_client)
                 && is_client_hello(bytes)
