@@ -39,7 +39,10 @@ impl Sessions {
                 self.reply(now, key, channel, &Reply { id: id.as_ref(), body });
             }
             Ok(Control::Flush { id }) => {
-                self.executor.flush(now, instance);
+                // Their own streams only: the others go on speaking.
+                for track in &participant.tracks {
+                    self.executor.flush_stream(now, instance, track.stream);
+                }
                 // What came out of it goes before the answer.
                 self.publish_outputs(now);
                 let body = ReplyBody::Flushed;

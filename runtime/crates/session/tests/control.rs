@@ -82,6 +82,20 @@ fn flush_brings_results_before_its_answer() {
 }
 
 #[test]
+fn flush_is_about_the_own_streams_alone() {
+    let (mut world, speaker) = start(6);
+    let listener = world.join(speaker, &energy(), Wish::listening()).unwrap();
+    world.run(SECOND);
+    world.run_until(3 * SECOND, |world| {
+        let speaker = &world.clients[speaker];
+        speaker.count("speech_started") > speaker.count("speech_stopped")
+    });
+    let stops = world.clients[speaker].count("speech_stopped");
+    assert_eq!(ask(&mut world, listener, r#"{"type":"flush"}"#)["type"], "flushed");
+    assert_eq!(world.clients[speaker].count("speech_stopped"), stops);
+}
+
+#[test]
 fn interrupt_drops_what_python_holds() {
     let mut world = World::new(5);
     let client = world.open(&python(), Wish::speaking());
