@@ -23,9 +23,11 @@ mod params;
 mod plan;
 mod walk;
 mod windows;
+mod work;
 
-pub use executor::{Executor, ExecutorConfig, ExecutorStats, MAX_STREAMS, MAX_VALUE_BYTES};
+pub use executor::{Executor, ExecutorConfig, ExecutorStats, MAX_STREAMS};
 pub use instance::{InstanceId, InstanceStats};
 pub use mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, MAX_IN_FLIGHT};
 pub use output::{NodeFailure, NodeValue, Output, OutputKind, PythonWork};
 pub use plan::{NodeInfo, Plan};
+pub use work::MAX_VALUE_BYTES;

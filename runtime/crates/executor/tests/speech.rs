@@ -96,3 +96,20 @@ fn speech_lies_where_it_is_after_a_resampler_too() {
         assert!(direct.0.abs_diff(both.0) <= 32 && direct.1.abs_diff(both.1) <= 32);
     }
 }
+
+#[test]
+fn speech_ends_where_media_time_jumps() {
+    let plan = plan(16_000, &[silero()], &[("$source", "vad")]);
+    let mut executor = Executor::new(ExecutorConfig::live());
+    let id = executor.create(plan);
+    executor.open_stream(id, STREAM);
+    // Up to the middle of the first sentence, then an hour later from there on.
+    for (seq, frame) in (0..).zip(speech()[..32_000].chunks(320)) {
+        let hour = if seq < 60 { 0 } else { 3_600_000_000 };
+        let pts_us = hour + seq * 20_000;
+        executor.push(Micros(0), id, &meta(16_000, STREAM, seq, pts_us), frame);
+    }
+    executor.run_batches(Micros(0));
+    let (start, end) = segments(&drain(&mut executor))[0];
+    assert!(start < 1_000 && (1_150..=1_250).contains(&end), "{start} to {end} ms");
+}

@@ -20,6 +20,7 @@ mod closing;
 mod control;
 mod events;
 mod input;
+mod offers;
 mod outbox;
 mod participant;
 mod publish;

@@ -2,21 +2,17 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
 use remotemedia_core::{Arena, ErrorCode, Key, Micros};
-use remotemedia_executor::{Executor, ExecutorConfig, InstanceId, NodeFailure, NodeValue, Plan};
-use remotemedia_media::{Receiver, ReceiverConfig};
-use remotemedia_peer::sdp::{MediaWants, Want};
-use remotemedia_peer::{Peer, PeerConfig, ReceptionReport, Transmit};
-use remotemedia_wire::MAX_CONTROL_BYTES;
+use remotemedia_executor::{Executor, ExecutorConfig, InstanceId, NodeFailure, NodeValue};
+use remotemedia_peer::{ReceptionReport, Transmit};
 use rustc_hash::FxHashMap;
 
-use crate::api::{LaneWork, LiveObjects, OfferReply, OfferRequest, SessionError, SessionsConfig};
+use crate::api::{LaneWork, LiveObjects, SessionError, SessionsConfig};
 use crate::events::{Notification, Notifications};
-use crate::outbox::Outbox;
-use crate::participant::{End, Participant, Phase, TICK};
-use crate::router::{Router, Routes};
+use crate::participant::{End, Participant};
+use crate::router::Router;
 use crate::session::Session;
 use crate::timers::Timers;
 
@@ -29,7 +25,7 @@ const FULL_BATCH: usize = 8;
 /// Everything of one reactor. See the crate's documentation for how it is driven.
 pub struct Sessions {
     pub(crate) config: SessionsConfig,
-    rng: StdRng,
+    pub(crate) rng: StdRng,
     pub(crate) now: Micros,
     pub(crate) executor: Executor,
     pub(crate) sessions: Arena<Session>,
@@ -87,200 +83,6 @@ impl Sessions {
             text: Vec::new(),
             reports: Vec::new(),
         }
-    }
-
-    /// Opens a session, enters one, renegotiates a connection or replaces it.
-    ///
-    /// # Errors
-    /// What is wrong with the offer (its SDP, no codec in common), `UnknownId` for a session that is
-    /// not there, `Conflict` for a session that ends or an id that is taken, `ServerFull`,
-    /// `Draining`. Nothing is left behind then.
-    pub fn offer(
-        &mut self,
-        now: Micros,
-        request: OfferRequest,
-    ) -> Result<OfferReply, SessionError> {
-        self.now = now;
-        if self.draining {
-            return Err(SessionError::new(
-                ErrorCode::Draining,
-                "the server is shutting down: try again in a moment",
-            ));
-        }
-        match self.by_pc.get(request.pc_id.as_str()).copied() {
-            Some(peer) if request.restart => self.restart(now, peer, &request),
-            Some(peer) => self.renegotiate(now, peer, &request),
-            None if request.new_session => self.create(now, &request),
-            None => self.join(now, &request),
-        }
-    }
-
-    fn create(&mut self, now: Micros, request: &OfferRequest) -> Result<OfferReply, SessionError> {
-        if self.by_id.contains_key(request.session_id.as_str()) {
-            return Err(SessionError::new(ErrorCode::Conflict, "the session's id is taken"));
-        }
-        if self.sessions.len() >= self.config.max_sessions {
-            return Err(SessionError::new(
-                ErrorCode::ServerFull,
-                format!("all {} sessions are taken: try again later", self.config.max_sessions),
-            ));
-        }
-        check_source(&request.plan)?;
-        // A pipeline takes its audio from someone, and at first there is nobody else.
-        let (peer, sdp) = self.answer(now, &request.sdp, Want::Required)?;
-        let id: Arc<str> = request.session_id.as_str().into();
-        let instance = self.executor.create(request.plan.clone());
-        let session = Session::new(
-            id.clone(),
-            request.pipeline.clone(),
-            request.plan.clone(),
-            instance,
-            request.audience,
-            now,
-        );
-        let key = self.sessions.insert(session);
-        self.by_id.insert(id.clone(), key);
-        self.by_instance.insert(instance, key);
-        self.notifications
-            .push(Notification::SessionStarted { session: id, pipeline: request.pipeline.clone() });
-        Ok(self.enter(now, key, Entry::new(request), peer, sdp))
-    }
-
-    fn join(&mut self, now: Micros, request: &OfferRequest) -> Result<OfferReply, SessionError> {
-        let key = self
-            .by_id
-            .get(request.session_id.as_str())
-            .copied()
-            .ok_or_else(|| SessionError::unknown("session", &request.session_id))?;
-        let max = self.config.max_participants;
-        let session = self.sessions.get(key).ok_or_else(|| SessionError::unknown("session", ""))?;
-        if session.closing.is_some() {
-            return Err(SessionError::new(ErrorCode::Conflict, "the session is ending"));
-        }
-        if session.participants.len() >= max {
-            return Err(SessionError::new(
-                ErrorCode::ServerFull,
-                format!("the session has {max} participants, which is the most that it may have"),
-            ));
-        }
-        let (peer, sdp) = self.answer(now, &request.sdp, Want::Optional)?;
-        Ok(self.enter(now, key, Entry::new(request), peer, sdp))
-    }
-
-    fn renegotiate(
-        &mut self,
-        now: Micros,
-        key: Key,
-        request: &OfferRequest,
-    ) -> Result<OfferReply, SessionError> {
-        let unknown = || SessionError::unknown("peer", &request.pc_id);
-        let participant = self.peers.get_mut(key).ok_or_else(unknown)?;
-        let session = self.sessions.get(participant.session).ok_or_else(unknown)?;
-        if !participant.is_active() {
-            return Err(SessionError::new(ErrorCode::Conflict, "the connection is closing"));
-        }
-        // Who has muted their track keeps their place.
-        let wants = MediaWants { audio: Want::Optional };
-        let sdp = participant.peer.renegotiate(now, &request.sdp, &wants)?;
-        let reply = OfferReply {
-            sdp,
-            pc_id: participant.pc_id.clone(),
-            session_id: session.id.clone(),
-            participant: participant.name.clone(),
-        };
-        participant.outbox.expect_channel(participant.peer.has_data());
-        for ufrag in participant.peer.local_ufrags() {
-            self.router.add_ufrag(&mut participant.routes, key, ufrag);
-        }
-        self.close_unused_tracks(now, key);
-        self.pump(now, key);
-        Ok(reply)
-    }
-
-    /// The participant stays, with another connection.
-    fn restart(
-        &mut self,
-        now: Micros,
-        old: Key,
-        request: &OfferRequest,
-    ) -> Result<OfferReply, SessionError> {
-        let unknown = || SessionError::unknown("peer", &request.pc_id);
-        let participant = self.peers.get(old).ok_or_else(unknown)?;
-        let session = participant.session;
-        if self.sessions.get(session).is_none_or(|session| session.closing.is_some()) {
-            return Err(SessionError::new(ErrorCode::Conflict, "the session is ending"));
-        }
-        let entry = Entry {
-            pc_id: participant.pc_id.clone(),
-            named: Some((participant.name.clone(), participant.joined)),
-        };
-        let want = if participant.joined { Want::Optional } else { Want::Required };
-        let (peer, sdp) = self.answer(now, &request.sdp, want)?;
-        let reply = self.enter(now, session, entry, peer, sdp);
-        self.cut(now, old, End::new("replaced by a new connection"));
-        Ok(reply)
-    }
-
-    fn answer(
-        &mut self,
-        now: Micros,
-        offer: &str,
-        audio: Want,
-    ) -> Result<(Peer, String), SessionError> {
-        let mut config = PeerConfig::new(
-            self.config.identity.clone(),
-            self.config.anchor,
-            self.rng.next_u64(),
-            self.config.candidates.clone(),
-        );
-        config.max_message_size = MAX_CONTROL_BYTES;
-        Ok(Peer::answer(config, now, offer, &MediaWants { audio })?)
-    }
-
-    /// Makes a peer a participant.
-    fn enter(
-        &mut self,
-        now: Micros,
-        session_key: Key,
-        entry: Entry,
-        peer: Peer,
-        sdp: String,
-    ) -> OfferReply {
-        let session = self.sessions.get_mut(session_key).expect("the caller found the session");
-        let Entry { pc_id, named } = entry;
-        let (name, joined) =
-            named.unwrap_or_else(|| (session.name_participant(), !session.participants.is_empty()));
-        let session_id = session.id.clone();
-        let outbox = Outbox::new(peer.has_data());
-        let key = self.peers.insert(Participant {
-            session: session_key,
-            pc_id: pc_id.clone(),
-            name: name.clone(),
-            joined,
-            connected: false,
-            peer,
-            routes: Routes::default(),
-            tracks: Vec::new(),
-            outbox,
-            control: VecDeque::new(),
-            phase: Phase::Active,
-            failed: None,
-            next_tick: now + TICK,
-            touched: false,
-            sending: false,
-            controls: 0,
-            busy: 0,
-            ignored: 0,
-        });
-        session.participants.push(key);
-        if let Some(participant) = self.peers.get_mut(key) {
-            for ufrag in participant.peer.local_ufrags() {
-                self.router.add_ufrag(&mut participant.routes, key, ufrag);
-            }
-        }
-        self.by_pc.insert(pc_id.clone(), key);
-        self.pump(now, key);
-        OfferReply { sdp, pc_id, session_id, participant: name }
     }
 
     /// Adds remote candidates; an empty one says that there are no more.
@@ -529,27 +331,4 @@ impl Sessions {
     pub(crate) fn session(&self, id: &str) -> Result<Key, SessionError> {
         self.by_id.get(id).copied().ok_or_else(|| SessionError::unknown("session", id))
     }
-}
-
-/// How a peer enters a session.
-struct Entry {
-    pc_id: Arc<str>,
-    /// The participant that it goes on as, and whether that one had joined.
-    named: Option<(Arc<str>, bool)>,
-}
-
-impl Entry {
-    fn new(request: &OfferRequest) -> Entry {
-        Entry { pc_id: request.pc_id.as_str().into(), named: None }
-    }
-}
-
-/// Refuses a plan whose source no track can be decoded to.
-fn check_source(plan: &Plan) -> Result<(), SessionError> {
-    Receiver::new(ReceiverConfig::new(plan.source_format())).map(drop).map_err(|error| {
-        SessionError::new(
-            ErrorCode::NoCommonCodec,
-            format!("the pipeline's source cannot be fed by a track: {error}"),
-        )
-    })
 }

@@ -125,7 +125,7 @@ fn who_observes_late_gets_the_events_of_before() {
 }
 
 #[test]
-fn metrics_come_each_second_and_reports_reach_the_sender() {
+fn metrics_come_each_second() {
     let mut world = World::new(7);
     let client = world.open(&energy(), Wish::speaking());
     world.run(5 * SECOND + ms(100));
