@@ -97,6 +97,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -131,6 +132,12 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn what_is_written_is_read_back(
             label in ".{0,40}", protocol in ".{0,40}", ordered: bool, kind in 0u8..3, value: u32,
