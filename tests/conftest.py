@@ -1,4 +1,4 @@
-"""Fixtures of the cross-component tests: a real server, started once a module."""
+"""Fixtures of the cross-component tests: a real server, started once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.support.server import Server, serving
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """All example pipelines, served by the real thing."""
     log = tmp_path_factory.mktemp("server") / "server.log"

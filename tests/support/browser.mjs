@@ -1,40 +1,35 @@
-// Opens the demo page in a real browser with a fake microphone and reports what it saw as JSON.
+// Drives a browser with a fake microphone: one command a line of standard input (JSON), one reply a
+// line of standard output, in order. See browser.py for the commands. The browser ends with the input.
 //
-// Options (JSON, first argument): browser "chromium" | "firefox", url, wav (Chromium's microphone),
-// segments (how many finished segments to wait for), results (how many results), timeoutMs,
-// screenshot (path), hideAddresses (keep Chromium's mDNS names), ignoreCertificate.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+// Options (JSON, first argument): browser "chromium" | "firefox", profile (a folder), wav (what
+// Chromium's microphone says, over and over), hideAddresses (mDNS names), denyMicrophone,
+// ignoreCertificate, hosts (Chromium: names that lead to 127.0.0.1).
+import { createInterface } from "node:readline";
 import puppeteer from "puppeteer-core";
 
 const options = JSON.parse(process.argv[2]);
-const timeout = options.timeoutMs ?? 60_000;
-const profile = mkdtempSync(join(tmpdir(), "remotemedia-browser-"));
+// A condition is looked at this often.
+const POLL_MS = 25;
 
-function chromiumFlags() {
-  const flags = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--allow-loopback-in-peer-connection",
-    "--autoplay-policy=no-user-gesture-required",
-  ];
-  if (options.wav) flags.push(`--use-file-for-fake-audio-capture=${options.wav}`);
-  if (!options.hideAddresses) flags.push("--disable-features=WebRtcHideLocalIpsWithMdns");
-  return flags;
-}
-
-const launch = {
+const LAUNCH = {
   chromium: () => ({
     executablePath: "/usr/bin/chromium",
-    args: chromiumFlags(),
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+      "--use-fake-device-for-media-stream",
+      "--allow-loopback-in-peer-connection",
+      "--autoplay-policy=no-user-gesture-required",
+      options.denyMicrophone ? "--deny-permission-prompts" : "--use-fake-ui-for-media-stream",
+      ...(options.wav ? [`--use-file-for-fake-audio-capture=${options.wav}`] : []),
+      ...(options.hideAddresses ? [] : ["--disable-features=WebRtcHideLocalIpsWithMdns"]),
+      ...(options.hosts ?? []).map((name) => `--host-resolver-rules=MAP ${name} 127.0.0.1`),
+    ],
   }),
   firefox: () => ({
     browser: "firefox",
@@ -46,54 +41,59 @@ const launch = {
       "media.peerconnection.ice.obfuscate_host_addresses": Boolean(options.hideAddresses),
     },
   }),
-}[options.browser]();
+};
 
 const browser = await puppeteer.launch({
   headless: true,
-  userDataDir: profile,
+  userDataDir: options.profile,
   acceptInsecureCerts: Boolean(options.ignoreCertificate),
-  ...launch,
+  ...LAUNCH[options.browser](),
 });
-const consoleErrors = [];
+const pages = [];
+
+const COMMANDS = {
+  async open({ url, viewport, dark, timeoutMs }) {
+    const context = await browser.createBrowserContext();
+    const page = await context.newPage();
+    const errors = [];
+    page.on("console", (message) => {
+      if (message.type() === "error") errors.push(message.text());
+    });
+    page.on("pageerror", (error) => errors.push(String(error)));
+    if (viewport) await page.setViewport(viewport);
+    if (dark !== undefined) {
+      const value = dark ? "dark" : "light";
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
+    }
+    pages.push({ page, context, errors });
+    await page.goto(url, { waitUntil: "load", timeout: timeoutMs });
+    return pages.length - 1;
+  },
+  click: ({ page, selector }) => pages[page].page.click(selector),
+  press: ({ page, key }) => pages[page].page.keyboard.press(key),
+  select: ({ page, selector, value }) => pages[page].page.select(selector, value),
+  evaluate: ({ page, expression }) => pages[page].page.evaluate(expression),
+  wait: async ({ page, condition, timeoutMs }) => {
+    await pages[page].page.waitForFunction(condition, { polling: POLL_MS, timeout: timeoutMs });
+    return performance.now();
+  },
+  now: () => performance.now(),
+  errors: ({ page }) => pages[page].errors,
+  screenshot: ({ page, path, fullPage }) =>
+    pages[page].page.screenshot({ path, fullPage: Boolean(fullPage) }).then(() => undefined),
+  close: ({ page }) => pages[page].context.close(),
+};
+
 try {
-  const page = await browser.newPage();
-  await page.setViewport(options.viewport ?? { width: 1280, height: 900 });
-  page.on("console", (message) => {
-    if (message.type() === "error") consoleErrors.push(message.text());
-  });
-  page.on("pageerror", (error) => consoleErrors.push(String(error)));
-  await page.goto(options.url, { waitUntil: "load", timeout });
-  await page.waitForSelector('[data-testid="start"]:not([disabled])', { timeout });
-  const clicked = Date.now();
-  await page.click('[data-testid="start"]');
-  await page.waitForFunction(
-    () => document.querySelector('[data-testid="state"]')?.dataset.state === "live",
-    { timeout },
-  );
-  const liveAfterMs = Date.now() - clicked;
-  await page.waitForFunction(
-    (segments, results) => {
-      const seen = window.__remotemedia;
-      return seen && seen.segments().length >= segments && seen.results().length >= results;
-    },
-    { timeout },
-    options.segments ?? 0,
-    options.results ?? 1,
-  );
-  if (options.screenshot) await page.screenshot({ path: options.screenshot });
-  const report = await page.evaluate(() => ({
-    state: document.querySelector('[data-testid="state"]')?.dataset.state,
-    segments: window.__remotemedia.segments(),
-    results: window.__remotemedia.results(),
-    events: document.querySelector('[data-testid="events"]')?.innerText ?? "",
-  }));
-  await page.click('[data-testid="start"]');
-  await page.waitForFunction(
-    () => document.querySelector('[data-testid="state"]')?.dataset.state !== "live",
-    { timeout },
-  );
-  console.log(JSON.stringify({ ...report, liveAfterMs, consoleErrors }));
+  console.log(JSON.stringify({ value: await browser.version() }));
+  for await (const line of createInterface({ input: process.stdin })) {
+    const { command, ...given } = JSON.parse(line);
+    const reply = await Promise.resolve(COMMANDS[command](given)).then(
+      (value) => ({ value: value ?? null }),
+      (error) => ({ error: String(error) }),
+    );
+    console.log(JSON.stringify(reply));
+  }
 } finally {
   await browser.close();
-  rmSync(profile, { recursive: true, force: true });
 }

@@ -1,7 +1,8 @@
-// A libdatachannel peer: streams pre-encoded Opus packets in real time and prints the results.
+// A libdatachannel peer: streams pre-encoded Opus packets in real time and prints the results, once
+// there is one of the last window.
 //
 // Options (JSON, first argument): url (of the server), pipeline, packets (JSON file: base64 strings,
-// 20 ms each), tailMs (how long to listen after the last packet), trickle (send candidates by PATCH).
+// 20 ms each).
 import { readFileSync } from "node:fs";
 import nodeDataChannel from "node-datachannel";
 
@@ -13,6 +14,8 @@ const PAYLOAD_TYPE = 111;
 const SSRC = 0x5eed;
 const FRAME_MS = 20;
 const TICKS_PER_FRAME = 960;
+const WINDOW_MS = 32;
+const PATIENCE_MS = 20_000;
 
 const peer = new nodeDataChannel.PeerConnection("peer", {
   iceServers: [],
@@ -25,7 +28,18 @@ const track = peer.addTrack(audio);
 const channel = peer.createDataChannel("results");
 const messages = [];
 const opened = new Promise((resolve) => channel.onOpen(resolve));
-channel.onMessage((text) => messages.push(JSON.parse(text)));
+const lastWindowMs = packets.length * FRAME_MS - 2 * WINDOW_MS;
+const heardAll = new Promise((resolve, reject) => {
+  channel.onMessage((text) => {
+    const message = JSON.parse(text);
+    messages.push(message);
+    if (message.type === "vad" && message.pts_ms >= lastWindowMs) resolve();
+  });
+  setTimeout(
+    () => reject(new Error(`no result of the last window, ${messages.length} messages`)),
+    packets.length * FRAME_MS + PATIENCE_MS,
+  ).unref();
+});
 const failed = new Promise((_, reject) =>
   peer.onStateChange((state) => {
     if (state === "failed") reject(new Error("the connection failed"));
@@ -70,7 +84,7 @@ for (let index = 0; index < packets.length; index += 1) {
   if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   track.sendMessageBinary(rtp(1000 + index, 5000 + index * TICKS_PER_FRAME, packets[index]));
 }
-await new Promise((resolve) => setTimeout(resolve, options.tailMs ?? 500));
+await Promise.race([heardAll, failed]);
 console.log(JSON.stringify({ session: answer.session_id, messages }));
 peer.close();
 nodeDataChannel.cleanup();

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -27,33 +28,46 @@ def segments_of(messages: Iterable[Mapping[str, Any]]) -> list[Segment]:
     return sorted(found, key=lambda segment: segment.start_ms)
 
 
-def best_offset_ms(
-    known: Sequence[Segment], found: Sequence[Segment], period_ms: float
-) -> tuple[float, float]:
-    """Fit `found` to `known` repeated each `period_ms`, with one offset for all.
+def merged(segments: Iterable[Segment], pause_ms: float = 300.0) -> list[Segment]:
+    """Utterances: segments with shorter pauses between them are one.
 
-    Returns:
-        The offset to add to `known`, and the largest distance of any found edge to its known one
-        under it. The first and the last found segment may be cut by the capture and are left out
-        when there are more than two.
+    Whether a pause of about the least silence splits speech is a matter of one window.
     """
-    whole = list(found[1:-1]) if len(found) > 2 else list(found)
-    edges = np.array([(s.start_ms, s.end_ms) for s in whole])
-    pattern = np.array([(s.start_ms, s.end_ms) for s in known])
-    best = (0.0, float("inf"))
-    # Each pairing of one found with one known segment proposes an offset.
-    for found_start, found_end in edges:
-        for known_start, known_end in pattern:
-            offset = ((found_start - known_start) + (found_end - known_end)) / 2
-            worst = 0.0
-            for start, end in edges:
-                shifted = pattern[:, 0] + offset
-                turns = np.round((start - shifted) / period_ms)
-                errors = np.maximum(
-                    np.abs(start - shifted - turns * period_ms),
-                    np.abs(end - pattern[:, 1] - offset - turns * period_ms),
-                )
-                worst = max(worst, float(errors.min()))
-            if worst < best[1]:
-                best = (float(offset), worst)
-    return best
+    found: list[Segment] = []
+    for segment in sorted(segments, key=lambda one: one.start_ms):
+        if found and segment.start_ms - found[-1].end_ms < pause_ms:
+            found[-1] = Segment(found[-1].start_ms, max(found[-1].end_ms, segment.end_ms))
+        else:
+            found.append(segment)
+    return found
+
+
+def distance_ms(these: Sequence[Segment], those: Sequence[Segment]) -> float:
+    """How far the edges of any of `these` are, at most, from those of the nearest of `those`."""
+    errors = np.abs(_edges(these)[:, None] - _edges(those)[None]).max(axis=2)
+    return float(errors.min(axis=1).max())
+
+
+def repeated(known: Sequence[Segment], found: Sequence[Segment], period_ms: float) -> list[Segment]:
+    """Where `known`, said over and over each `period_ms`, must be in a recording with `found`.
+
+    The recording begins anywhere; one offset, by which `found` fits best, goes for all.
+    """
+    turns = range(-1, int(found[-1].end_ms // period_ms) + 3)
+    pattern = [
+        Segment(one.start_ms + turn * period_ms, one.end_ms + turn * period_ms)
+        for turn in turns
+        for one in known
+    ]
+    offsets = (_edges(found)[:, None] - _edges(pattern)[None]).mean(axis=2).ravel()
+
+    def shifted(offset: float) -> list[Segment]:
+        return [Segment(one.start_ms + offset, one.end_ms + offset) for one in pattern]
+
+    return min(map(shifted, offsets), key=lambda moved: distance_ms(found, moved))
+
+
+def _edges(segments: Sequence[Segment]) -> NDArray[np.float64]:
+    """Starts and ends, shape ``(n, 2)``."""
+    assert segments, "there are no segments"
+    return np.array([(one.start_ms, one.end_ms) for one in segments])

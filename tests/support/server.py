@@ -29,6 +29,11 @@ class Server:
     process: subprocess.Popen[str]
     log: Path
 
+    @property
+    def port(self) -> int:
+        """Where signaling listens."""
+        return int(self.url.rpartition(":")[2])
+
     def get(self, path: str) -> Any:
         """GET `path` and parse the JSON of the answer."""
         context = ssl._create_unverified_context() if self.url.startswith("https") else None
@@ -48,13 +53,18 @@ class Server:
 
 
 @contextmanager
-def serving(pipelines: Sequence[str | Path], log: Path, *options: str) -> Iterator[Server]:
-    """Serve pipelines (names of configs/pipelines or paths) on a free port until the block ends."""
+def serving(
+    pipelines: Sequence[str | Path], log: Path, *options: str, port: int = 0
+) -> Iterator[Server]:
+    """Serve pipelines (names of configs/pipelines or paths) until the block ends.
+
+    Options are those of the command line; port 0 takes a free one.
+    """
     paths = [p if isinstance(p, Path) else PIPELINES / f"{p}.yaml" for p in pipelines]
     command = [sys.executable, "-m", "remotemedia", "serve", *map(str, paths)]
     with log.open("w") as sink:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", "0", *options],
+            [*command, "--host", "127.0.0.1", "--port", str(port), *options],
             stdout=subprocess.PIPE,
             stderr=sink,
             text=True,

@@ -35,6 +35,22 @@ def silence(seconds: float, rate: int) -> NDArray[np.float32]:
     return np.zeros(round(seconds * rate), dtype=np.float32)
 
 
+def utterances(rate: int) -> NDArray[np.float32]:
+    """Two real utterances and a synthetic one, with silence before, between and after them."""
+    jfk, phone = load(JFK, rate), load(PHONE, rate)
+
+    def cut(samples: NDArray[np.float32], start_s: float, end_s: float) -> NDArray[np.float32]:
+        return samples[round(start_s * rate) : round(end_s * rate)]
+
+    fellow_americans, quick_fox, ask_not = (
+        cut(jfk, 0.25, 2.4),
+        cut(phone, 12.95, 16.1),
+        cut(jfk, 5.3, 7.8),
+    )
+    pause = silence(0.7, rate)
+    return np.concatenate([pause, fellow_americans, pause, quick_fox, pause, ask_not, pause])
+
+
 def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> Path:
     """Write mono 16-bit PCM: the format that Chromium's fake microphone reads."""
     pcm = (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
