@@ -44,12 +44,16 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 	@cd web && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+tests/node_modules/.installed: tests/package.json tests/package-lock.json
+	@cd tests && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 web/demo/dist/.built: web/node_modules/.installed $(WEB_SOURCES)
 	@cd web && npm run --silent build
 	@touch $@
 
 .PHONY: setup-test
-setup-test: setup $(CARGO_DENY)
+setup-test: setup $(CARGO_DENY) tests/node_modules/.installed
 	@bash tests/setup/system-packages.sh
 
 $(CARGO_DENY):
@@ -114,4 +118,4 @@ soak: setup ## connects and leaves for a long time; everything must return to ze
 
 .PHONY: clean
 clean: ## removes what was built in the clone (caches outside it stay)
-	@rm -rf .venv web/node_modules web/demo/dist
+	@rm -rf .venv web/node_modules web/demo/dist tests/node_modules
