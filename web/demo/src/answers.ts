@@ -67,7 +67,7 @@ export class Answers {
     const rate = make('small');
     const name = make('span', { text: node });
     const title = make('h3', {}, name, rate);
-    const list = make('dl', {}, make('dd', { text: '–' }));
+    const list = make('dl', {}, make('dt'), make('dd', { text: '–' }));
     const element = make('article', { className: 'answer' }, title, list);
     element.dataset['testid'] = 'answer';
     element.dataset['node'] = node;

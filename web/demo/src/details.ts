@@ -1,4 +1,4 @@
-import { byId, copyFromButton, make } from './dom.ts';
+import { byId, copyFromButton, make, setText } from './dom.ts';
 
 /** A name and its value; rows without a value are left out. */
 export type DetailRow = readonly [name: string, value: string | number | undefined];
@@ -9,6 +9,8 @@ export class Details {
   readonly #list = byId('details-list', HTMLDListElement);
   readonly #copy = byId('copy-details', HTMLButtonElement);
   readonly #rows: () => DetailRow[];
+  /** Of the rows that are shown. */
+  #names = '';
 
   constructor(rows: () => DetailRow[]) {
     this.#rows = rows;
@@ -23,20 +25,31 @@ export class Details {
   }
 
   open(): void {
-    this.render();
+    this.#render();
     this.#dialog.showModal();
   }
 
   /** Refreshes an open dialog. */
   refresh(): void {
-    if (this.#dialog.open) this.render();
+    if (this.#dialog.open) this.#render();
   }
 
-  private render(): void {
+  #render(): void {
     const rows = this.#known();
-    this.#list.replaceChildren(
-      ...rows.flatMap(([name, value]) => [make('dt', { text: name }), make('dd', { text: String(value) })]),
-    );
+    const values = [...this.#list.querySelectorAll('dd')];
+    const names = rows.map(([name]) => name).join();
+    if (names !== this.#names) {
+      this.#names = names;
+      this.#list.replaceChildren(
+        ...rows.flatMap(([name, value]) => [make('dt', { text: name }), make('dd', { text: String(value) })]),
+      );
+      return;
+    }
+    // What stays the same is left alone, so that it can be selected.
+    rows.forEach(([, value], i) => {
+      const element = values[i];
+      if (element) setText(element, String(value));
+    });
   }
 
   #known(): DetailRow[] {

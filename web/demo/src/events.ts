@@ -15,7 +15,8 @@ interface Shown {
 
 /** The list of events, newest first. */
 export class EventList {
-  readonly #list = byId('events', HTMLOListElement);
+  readonly #scroller = byId('events', HTMLDivElement);
+  readonly #list = byId('events-list', HTMLOListElement);
   readonly #empty = byId('events-empty', HTMLParagraphElement);
   readonly #count = byId('events-count', HTMLSpanElement);
   readonly #copy = byId('copy-events', HTMLButtonElement);
@@ -37,9 +38,9 @@ export class EventList {
     }
     const element = render(row);
     // Reading further down, the reader keeps the place.
-    const top = this.#list.scrollTop;
+    const top = this.#scroller.scrollTop;
     this.#list.prepend(element);
-    if (top > 0) this.#list.scrollTop = top + element.offsetHeight;
+    if (top > 0) this.#scroller.scrollTop = top + element.offsetHeight;
     this.#rows.push({ row, element, count: 1, at: now });
     if (this.#rows.length > MAX_ROWS) this.#rows.shift()?.element.remove();
     this.#update();
@@ -58,6 +59,7 @@ export class EventList {
 
   #update(): void {
     this.#empty.hidden = this.#rows.length > 0;
+    this.#scroller.hidden = this.#rows.length === 0;
     this.#copy.disabled = this.#rows.length === 0;
     setText(this.#count, this.#rows.length > 0 ? String(this.#rows.length) : '');
   }

@@ -32,6 +32,8 @@ export class SessionView {
   readonly #pause = byId('pause', HTMLButtonElement);
   readonly #trackField = byId('track-field', HTMLLabelElement);
   readonly #trackSelect = byId('track', HTMLSelectElement);
+  /** The stream that the user chose to see. */
+  #chosenTrack = '';
   #threshold: number | undefined;
   #participant = '';
   #hasInput = false;
@@ -54,6 +56,9 @@ export class SessionView {
     });
     this.#pause.addEventListener('click', () => {
       this.#timeline.pause(!this.#timeline.isPaused);
+    });
+    this.#trackSelect.addEventListener('change', () => {
+      this.#chosenTrack = this.#trackSelect.value;
     });
     setInterval(() => {
       this.refresh();
@@ -89,6 +94,7 @@ export class SessionView {
     this.#hook.begin(session);
     if (!session.isNew) return;
     this.tracks.clear();
+    this.#chosenTrack = '';
     this.measures.reset();
     this.#timeline.reset();
     this.#showTracks();
@@ -133,7 +139,6 @@ export class SessionView {
 
   #showTracks(): void {
     const tracks = this.tracks.all;
-    const chosen = this.#trackSelect.value;
     this.#trackField.hidden = tracks.length < 2;
     this.#trackSelect.replaceChildren(
       ...tracks.map(({ key, participant, stream }) => {
@@ -143,7 +148,8 @@ export class SessionView {
       }),
     );
     const own = tracks.find(({ participant }) => participant === this.#participant);
-    this.#trackSelect.value = this.tracks.get(chosen)?.key ?? own?.key ?? tracks[0]?.key ?? '';
+    const shown = this.tracks.get(this.#chosenTrack) ?? own ?? tracks[0];
+    this.#trackSelect.value = shown?.key ?? '';
   }
 
   #view(now: number): ReturnType<typeof viewOf> {
