@@ -66,7 +66,7 @@ $(CARGO_DENY):
 
 .PHONY: demo
 demo: setup ## the demo page; Ctrl-C ends it
-	@exec $(RUN) remotemedia serve $(PIPELINES)
+	@exec .venv/bin/remotemedia serve $(PIPELINES)
 
 # ---- checks -----------------------------------------------------------------
 
