@@ -5,6 +5,7 @@
 // Chromium's microphone says, over and over), hideAddresses (mDNS names), denyMicrophone,
 // ignoreCertificate, hosts (Chromium: names that lead to 127.0.0.1).
 import { createInterface } from "node:readline";
+import axe from "axe-core";
 import puppeteer from "puppeteer-core";
 
 const options = JSON.parse(process.argv[2]);
@@ -76,6 +77,13 @@ const COMMANDS = {
   wait: async ({ page, condition, timeoutMs }) => {
     await pages[page].page.waitForFunction(condition, { polling: POLL_MS, timeout: timeoutMs });
     return performance.now();
+  },
+  audit: async ({ page }) => {
+    await pages[page].page.evaluate(axe.source);
+    return pages[page].page.evaluate(async () => {
+      const { violations } = await axe.run();
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target)}`);
+    });
   },
   now: () => performance.now(),
   errors: ({ page }) => pages[page].errors,

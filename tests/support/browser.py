@@ -119,6 +119,10 @@ class Page:
         self.click("start")
         self.wait_state("ended")
 
+    def wait_text(self, name: str, text: str) -> None:
+        """Wait until an element shows a text."""
+        self.wait(f"{_element(name)}.innerText.includes({text!r})")
+
     def wait_results(self, count: int, kind: str = "") -> None:
         """Wait for results of a type, or of any."""
         of_kind = f".filter((each) => each.type === {kind!r})" if kind else ""
@@ -156,6 +160,11 @@ class Page:
     def console_errors(self) -> list[str]:
         errors: list[str] = self.browser.ask("errors", page=self.number)
         return errors
+
+    def accessibility_faults(self) -> list[str]:
+        """What axe finds: rules that are broken, and where."""
+        faults: list[str] = self.browser.ask("audit", page=self.number)
+        return faults
 
     def screenshot(self, path: Path) -> Path:
         self.browser.ask("screenshot", page=self.number, path=str(path))
