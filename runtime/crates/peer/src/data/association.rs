@@ -35,8 +35,10 @@ const REPEAT_AFTER: Duration = Duration::from_millis(150);
 const MAX_REPETITIONS: u32 = 3;
 /// How long the side that insists goes on with its own association when both have begun.
 const INSIST_FOR: Duration = Duration::from_secs(1);
-/// When the side that followed begins after all, because nothing came of it.
-const FALL_BACK_AFTER: Duration = Duration::from_secs(3);
+/// When the side that followed begins after all, because nothing came of it. It lies between the
+/// times at which common stacks repeat their COOKIE-ECHO (1, 3 and 7 s, or 3 and 6 s): aiortc goes
+/// on with the tag of whichever INIT came last, so ours must not cross one.
+const FALL_BACK_AFTER: Duration = Duration::from_millis(4_500);
 /// Streams that the other side may have open. More end the association.
 const MAX_STREAMS: usize = 256;
 
@@ -317,7 +319,7 @@ impl Association {
     /// 5.2.1), rtc-sctp has two, of which one must be left. Once our COOKIE-ECHO is out the other
     /// side goes on with ours. Before that one side follows and the other insists for a while; not
     /// for ever, because some (aiortc) never answer while they have begun themselves. Those that
-    /// the other side asked for stay, as its COOKIE-ECHO may come late.
+    /// the other side asked for stay until ours has gone further, as its COOKIE-ECHO may come late.
     fn admit(&mut self, now: Micros, handle: AssociationHandle, new: Sctp) {
         let insists = self.insists && now < self.begun_at + INSIST_FOR;
         let State::HalfOpen { begun, echoed, answering } = &mut self.state else {
@@ -456,8 +458,11 @@ impl Association {
             self.inspector.sent(packet, self.limits.receive_window);
             match first_chunk(packet).map(|chunk| chunk.kind) {
                 Some(COOKIE_ECHO) => {
-                    if let State::HalfOpen { echoed, .. } = &mut self.state {
+                    if let State::HalfOpen { echoed, answering, .. } = &mut self.state {
                         *echoed = true;
+                        for (handle, _) in answering.drain(..) {
+                            self.endpoint.handle_event(handle, EndpointEvent::drained());
+                        }
                     }
                 }
                 Some(INIT_ACK | COOKIE_ACK) => {

@@ -153,6 +153,28 @@ fn the_handshake_survives_loss_reordering_and_duplication() {
 }
 
 #[test]
+fn who_followed_begins_between_the_other_sides_repetitions() {
+    let mut world = World::new(11, 0.0, [0, 100_000]);
+    world.run(Duration::ZERO, |_| false);
+    let (_, (_, init)) = world.flying.pop_first().unwrap();
+    let follower = &mut world.sides[1];
+    follower.handle(Micros::ZERO, &init);
+    let begun_at = loop {
+        let now = follower.poll_timeout().unwrap();
+        follower.handle_timeout(now);
+        let mut packets = std::iter::from_fn(|| follower.poll_packet(now));
+        // The first chunk's type: INIT.
+        if packets.any(|packet| packet[12] == 1) {
+            break now;
+        }
+    };
+    for repetition_s in [1.0, 3.0, 6.0, 7.0] {
+        let apart = (begun_at.0 as f64 / 1e6 - repetition_s).abs();
+        assert!(apart >= 1.0, "begun at {begun_at}, as the other side repeats");
+    }
+}
+
+#[test]
 fn reliable_messages_arrive_in_order_over_a_bad_link() {
     let mut world = World::new(3, 0.1, [0, 100_000]);
     let id = world.open("results", true, Reliability::Reliable);
