@@ -360,6 +360,10 @@ impl Association {
 
     /// Collects events, and decides which association it is once one is up.
     fn gather(&mut self, now: Micros) {
+        if let State::HalfOpen { .. } = self.state {
+            // A COOKIE-ECHO that leaves decides, too.
+            self.drain(now);
+        }
         if let State::HalfOpen { begun, answering, .. } = &mut self.state {
             let mut winner = None;
             for (handle, sctp) in begun.iter_mut().chain(answering.iter_mut()) {
@@ -374,8 +378,6 @@ impl Association {
                 }
             }
             let Some(winner) = winner else { return };
-            // The handshake's last packets are still in there.
-            self.drain(now);
             self.come_up(winner);
         }
         self.gather_up();
