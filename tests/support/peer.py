@@ -79,7 +79,10 @@ class Tone(MediaStreamTrack):
 
 
 class Peer:
-    """One connection; what comes on its channels is in `messages`."""
+    """One connection.
+
+    What comes on its channels is in `messages`, each once, and for each channel in `heard`.
+    """
 
     def __init__(
         self,
@@ -94,6 +97,8 @@ class Peer:
         self.api = api
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.messages: list[Message] = []
+        self.heard: dict[str, list[Message]] = {label: [] for label in channels}
+        self._seen: set[int] = set()
         self.session = ""
         self.pc_id = ""
         self.participant = ""
@@ -113,11 +118,17 @@ class Peer:
             if label == "live"
             else self.connection.createDataChannel(label)
         )
-        channel.add_listener("message", self._heard)
+        channel.add_listener("message", lambda text: self._hear(label, text))
         return channel
 
-    def _heard(self, text: str) -> None:
-        self.messages.append(json.loads(text))
+    def _hear(self, label: str, text: str) -> None:
+        message = json.loads(text)
+        self.heard[label].append(message)
+        # An event comes on both channels; an answer to a control message has no number.
+        if message.get("seq") not in self._seen:
+            self.messages.append(message)
+        if "seq" in message:
+            self._seen.add(message["seq"])
         self._changed.set()
 
     async def describe(self) -> str:
@@ -150,16 +161,20 @@ class Peer:
         """The messages of these types, in their order."""
         return [message for message in self.messages if message["type"] in types]
 
-    async def wait_for(self, type_: str, count: int = 1) -> list[Message]:
-        """Wait until so many messages of a type have come, and return them."""
+    async def wait_until(self, state: Callable[[], bool]) -> None:
+        """Wait until messages have made something true."""
 
-        async def enough() -> list[Message]:
-            while len(found := self.of_type(type_)) < count:
+        async def reached() -> None:
+            while not state():
                 self._changed.clear()
                 await self._changed.wait()
-            return found
 
-        return await asyncio.wait_for(enough(), PATIENCE_S)
+        await asyncio.wait_for(reached(), PATIENCE_S)
+
+    async def wait_for(self, type_: str, count: int = 1) -> list[Message]:
+        """Wait until so many messages of a type have come, and return them."""
+        await self.wait_until(lambda: len(self.of_type(type_)) >= count)
+        return self.of_type(type_)
 
     async def more(self, type_: str, count: int = 1) -> list[Message]:
         """Wait for so many further messages of a type."""

@@ -7,7 +7,10 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from tests.support import sdp
+from tests.support.peer import Peer
 
 Address = tuple[str, int]
 Direction = Literal["up", "down"]
@@ -127,23 +130,32 @@ class _Port(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def relaying(
-    server: Address, faults: Faults = Faults(), seed: int = 0
-) -> AsyncIterator[Relay]:
-    """A relay to the server's media address."""
-    relay = Relay(server, faults, seed)
+async def relayed(
+    peer: Peer, faults: Faults = Faults(), seed: int = 0, **body: Any
+) -> AsyncIterator[tuple[Relay, str]]:
+    """Negotiate, with a relay as the only way between the peer and the server.
+
+    Gives the relay, and the answer that the peer must `accept` to begin. The peer leaves at the
+    end, while it can still be heard.
+    """
+    reply = await peer.ask(sdp.without_candidates, **body)
+    assert reply.status == 200, reply
+    relay = Relay(sdp.media_address(reply.body["sdp"]), faults, seed)
     await relay.open()
     try:
-        yield relay
+        yield relay, sdp.through(reply.body["sdp"], relay.address)
     finally:
+        relay.faults, relay.passes = Faults(), everything
+        await peer.close()
         relay.close()
 
 
-def is_dtls_handshake(data: bytes) -> bool:
-    """Whether a datagram begins with a handshake record (RFC 9147, section 4)."""
-    return data[:1] == b"\x16"
-
-
-def is_rtp(data: bytes) -> bool:
-    """Whether a datagram is RTP or RTCP (RFC 7983, section 7)."""
-    return bool(data) and 128 <= data[0] <= 191
+def kind_of(data: bytes) -> str:
+    """What a datagram is, by its first byte (RFC 7983, section 7)."""
+    first = data[0]
+    if first < 4:
+        return "stun"
+    if 20 <= first <= 63:
+        # A change of cipher belongs to the handshake.
+        return "handshake" if first in (20, 22) else "dtls"
+    return "rtp"
