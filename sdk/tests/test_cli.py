@@ -270,8 +270,8 @@ def test_serve_without_the_runtime(run, manifest, monkeypatch):
 
 SERVE = """
 import sys
-sys.path.insert(0, {sdk!r})
-from tests.fakes import FakeRuntime
+sys.path.insert(0, {folder!r})
+from fakes import FakeRuntime
 sys.modules["remotemedia_runtime"] = FakeRuntime()
 from remotemedia.cli import main
 main()
@@ -286,9 +286,8 @@ def test_serve_says_where_and_ends_cleanly(manifest, tmp_path, how, page):
     (folder / "index.html").write_text("<p>hello")
     config = tmp_path / "server.yaml"
     config.write_text("port: 1\n" + (f"web_root: {folder}\n" if page else "web_root: nowhere\n"))
-    sdk = os.path.dirname(os.path.dirname(__file__))
     script = tmp_path / "serve.py"
-    script.write_text(SERVE.format(sdk=sdk))
+    script.write_text(SERVE.format(folder=os.path.dirname(__file__)))
     command = [sys.executable, "-u", script, "serve", manifest, "--config", config, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = [process.stdout.readline() for _ in range(3)]

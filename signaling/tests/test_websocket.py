@@ -139,7 +139,7 @@ async def test_closing_another_connection_keeps_ones_own(socket: Socket, host: F
 async def test_a_client_may_report_an_error(
     socket: Socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "remotemedia.signaling")
     await socket.raw.send_str(json.dumps({"type": "error", "message": "no microphone"}))
     assert await socket.call("peer.list") == {"peers": []}
     assert "no microphone" in caplog.text
