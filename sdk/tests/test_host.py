@@ -8,12 +8,13 @@ import sys
 import threading
 
 import pytest
-from remotemedia_signaling import HostError, IceCandidate, Offer
+from remotemedia_signaling import HostError, IceCandidate, Offer, SessionEvent
 from remotemedia_signaling.config import ServerConfig
 
 from remotemedia import ManifestError, Node, ParameterError, Pipeline, RemoteMediaError, node
 from remotemedia.host import EngineHost
 from remotemedia.host import events as events_module
+from remotemedia.host.events import EventHub
 from remotemedia.nodes.audio import VADNode
 
 from .fakes import FakeFault, frame
@@ -224,6 +225,57 @@ async def test_a_reader_that_comes_back_gets_what_it_missed(host, engine):
     again = host.events("s_1", 1)
     assert [(await anext(again)).seq, (await anext(again)).seq] == [2, 3]
     await again.aclose()
+
+
+@pytest.fixture
+async def hub():
+    """A hub, and the sessions that run."""
+    running = set()
+
+    async def observe(session, on):
+        if session not in running:
+            raise HostError("RM-2004", f"no session {session}")
+
+    made = EventHub(observe)
+    made.running = running
+    yield made
+    await made.close()
+
+
+async def live_and_die(hub, session):
+    hub.running.add(session)
+    await hub.keep(session)
+    for seq, type_ in enumerate(("node", "bye"), 1):
+        hub.put(session, SessionEvent(seq, event(seq, type_)))
+    hub.end(session)
+    hub.running.remove(session)
+
+
+async def read(hub, session, after=None):
+    return [each.seq async for each in hub.read(session, after)]
+
+
+async def test_a_long_poll_gets_what_a_session_ended_with(hub):
+    await live_and_die(hub, "s_1")
+    assert hub.observed == 0
+    assert [await read(hub, "s_1", after) for after in (None, 1, 2)] == [[1, 2], [2], []]
+
+
+async def test_what_a_session_ended_with_is_forgotten(hub, monkeypatch):
+    monkeypatch.setattr(events_module, "ENDED_SECONDS", 0.0)
+    await live_and_die(hub, "s_1")
+    await settled(lambda: not hub._ended)
+    with pytest.raises(HostError):
+        await read(hub, "s_1")
+
+
+async def test_few_ended_sessions_are_remembered(hub, monkeypatch):
+    monkeypatch.setattr(events_module, "MAX_ENDED", 2)
+    for session in ("s_1", "s_2", "s_3"):
+        await live_and_die(hub, session)
+    assert [await read(hub, session) for session in ("s_2", "s_3")] == [[1, 2]] * 2
+    with pytest.raises(HostError):
+        await read(hub, "s_1")
 
 
 async def test_without_readers_observation_ends(host, engine, monkeypatch):

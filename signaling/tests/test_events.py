@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from remotemedia_signaling import ErrorCode, HostError, SignalingServer
+from remotemedia_signaling import ErrorCode, HostError, SessionEvent, SignalingServer
 from remotemedia_signaling.testing import Client, FakeHost, settled
 
 Serve = Callable[..., Awaitable[Client]]
@@ -111,6 +111,28 @@ async def test_a_reader_that_does_not_read_is_cut_off(
         await host.emit("s", "x" * 100_000)
     await settled(lambda: host.readers == 0)
     writer.close()
+
+
+@pytest.mark.parametrize("query", ["", "?wait=10"])
+async def test_the_last_events_of_an_ended_session_are_given_once_more(
+    client: Client, host: FakeHost, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.start("s")
+    await host.emit("s", '"bye"')
+    running = host.running["s"]
+    await host.close_session("s")
+    monkeypatch.setattr(host, "events", lambda *_: kept(running.events))
+    async with client.session.get(EVENTS + query) as response:
+        text = await response.text()
+    if query:
+        assert json.loads(text) == {"events": ["bye"], "after": 1, "ended": True}
+    else:
+        assert text.endswith('id: 1\ndata: "bye"\n\nevent: end\ndata: {}\n\n')
+
+
+async def kept(events: list[SessionEvent]) -> AsyncIterator[SessionEvent]:
+    for event in events:
+        yield event
 
 
 @pytest.mark.parametrize("query", ["", "?wait=0"])

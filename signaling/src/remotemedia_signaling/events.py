@@ -38,14 +38,24 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     wait = number(request, "wait", whole=False)
     after = _after(request)
     with service.event_stream():
-        await service.ask(service.host.session(session_id))  # 404 before anything is sent
         reader = EventReader(service, service.host.events(session_id, after))
         try:
+            await _find(service, session_id, reader)
             if wait is not None:
                 return await _long_poll(service, reader, wait, after)
             return await _stream(request, service, reader)
         finally:
             await reader.close()
+
+
+async def _find(service: Service, session_id: str, reader: EventReader) -> None:
+    """Raise 404 before anything is sent, unless the session has ended and left events."""
+    try:
+        await service.ask(service.host.session(session_id))
+    except ApiError as error:
+        if error.code != ErrorCode.UNKNOWN_ID:
+            raise
+        await service.ask(reader.look())
 
 
 def _after(request: web.Request) -> int | None:
@@ -66,22 +76,34 @@ class EventReader:
         self._stop = asyncio.create_task(service.stopping.wait(), name="shutdown of events")
         self.ended = False
 
+    async def look(self) -> None:
+        """Raise what the host raises for the first event; it is not taken."""
+        first = self._begin()
+        await asyncio.wait({first})
+        error = first.exception()
+        if error is not None:
+            raise error
+
     async def read(self, seconds: float) -> SessionEvent | None:
         """Return the next event, or none after `seconds` or at the end (`ended` tells which)."""
         if self.ended:
             return None
-        if self._next is None:
-            self._next = asyncio.create_task(self._advance(), name="session events")
+        following = self._begin()
         await asyncio.wait(
-            {self._next, self._stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            {following, self._stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
         )
-        if self._next.done():
-            task, self._next = self._next, None
-            event = task.result()
+        if following.done():
+            self._next = None
+            event = following.result()
             self.ended = event is None
             return event
         self.ended = self._stop.done()
         return None
+
+    def _begin(self) -> asyncio.Task[SessionEvent | None]:
+        if self._next is None:
+            self._next = asyncio.create_task(self._advance(), name="session events")
+        return self._next
 
     async def _advance(self) -> SessionEvent | None:
         return await anext(self._events, None)

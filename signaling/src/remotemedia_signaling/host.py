@@ -126,8 +126,10 @@ class PipelineHost(Protocol):
     def events(self, session_id: str, after_seq: int | None) -> AsyncIterator[SessionEvent]:
         """Results of a session as they come, those after `after_seq` that are still kept first.
 
-        Ends with the session; raises `HostError` for an unknown one. What waits for a slow reader
-        must be bounded. The iterator's `aclose`, where it has one, is called when the reader goes.
+        Ends with the session; raises `HostError` for an unknown one. Of a session that has ended
+        it may still give at once what is kept: a long poll is away in between. What waits for a
+        slow reader must be bounded. The iterator's `aclose`, where it has one, is called when the
+        reader goes.
         """
         ...
 

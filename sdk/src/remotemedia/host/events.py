@@ -17,6 +17,12 @@ counted; with none of those the reader is cut off with an error."""
 LINGER_SECONDS = 60.0
 """How long a session is still observed after its last reader has left: long polls come back."""
 
+ENDED_SECONDS = 10.0
+"""How long the events of a session that has ended wait for a long poll or a reader that had lost
+its connection."""
+MAX_ENDED = 64
+"""Ended sessions of which events are kept; the oldest goes."""
+
 _LIVE = ('{"v":1,"type":"vad"', '{"v":1,"type":"level"')
 
 Observe = Callable[[str, bool], Awaitable[None]]
@@ -45,13 +51,14 @@ class EventHub:
         """Make a hub; `observe` switches the notifications of a session on and off."""
         self._observe = observe
         self._sessions: dict[str, _Observed] = {}
+        self._ended: dict[str, _Observed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.dropped = 0
         """Events that slow readers did not get."""
 
     @property
     def observed(self) -> int:
-        """Sessions whose events are kept for readers."""
+        """Running sessions whose events are kept for readers."""
         return len(self._sessions)
 
     async def read(self, session: str, after: int | None) -> AsyncIterator[SessionEvent]:
@@ -102,13 +109,22 @@ class EventHub:
             reader.changed.set()
 
     def end(self, session: str) -> None:
-        """Let the session's readers end when they have read what waits."""
+        """Let the session's readers end when they have read what waits.
+
+        Who comes within `ENDED_SECONDS` still gets what there was: a long poll is away in between.
+        """
         observed = self._sessions.pop(session, None)
         if observed is None:
             return
         observed.ended = True
         if observed.leave is not None:
             observed.leave.cancel()
+        if observed.kept:
+            while len(self._ended) >= MAX_ENDED:
+                self._forget(next(iter(self._ended)))
+            self._ended[session] = observed
+            loop = asyncio.get_running_loop()
+            observed.leave = loop.call_later(ENDED_SECONDS, self._forget, session)
         for reader in observed.readers:
             reader.ended = True
             reader.changed.set()
@@ -117,9 +133,18 @@ class EventHub:
         """End every reader."""
         for session in list(self._sessions):
             self.end(session)
+        for session in list(self._ended):
+            self._forget(session)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _forget(self, session: str) -> None:
+        observed = self._ended.pop(session)
+        if observed.leave is not None:
+            observed.leave.cancel()
+
     async def _enter(self, session: str) -> _Observed:
+        if session in self._ended:
+            return self._ended[session]
         observed = self._sessions.get(session)
         if observed is None:
             # Known before the first event can come.
