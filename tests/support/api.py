@@ -109,10 +109,13 @@ class Api:
         assert await self.sessions() == []
 
     @asynccontextmanager
-    async def events(self, session: str) -> AsyncIterator[AsyncIterator[tuple[int, Message]]]:
+    async def events(
+        self, session: str, after: int | None = None
+    ) -> AsyncIterator[AsyncIterator[tuple[int, Message]]]:
         """Server-sent events of a session, from the moment when the server has begun them."""
         path = f"{self.url}/api/sessions/{session}/events"
-        async with self.http.get(path) as response:
+        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        async with self.http.get(path, headers=headers) as response:
             assert response.status == 200, await response.text()
             assert response.content_type == "text/event-stream"
             yield _events(response.content)
