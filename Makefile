@@ -82,6 +82,7 @@ lint-rust: check-tools $(CARGO_DENY)
 	@$(CARGO) clippy $(MANIFEST) --workspace --all-targets --locked --quiet -- -D warnings
 	@$(CARGO_DENY) --log-level error --manifest-path runtime/Cargo.toml --locked check bans licenses sources
 	@bash tests/setup/advisories.sh $(CARGO_DENY)
+	@bash tests/setup/wasm.sh
 
 .PHONY: lint-python
 lint-python: setup
