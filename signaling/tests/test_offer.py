@@ -153,6 +153,29 @@ async def test_a_body_that_does_not_come_is_given_up(
     await writer.wait_closed()
 
 
+async def test_a_body_that_breaks_off_is_no_fault_of_the_server(
+    start: Callable[..., Awaitable[SignalingServer]],
+    connect: Callable[[SignalingServer], Awaitable[Client]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = await start()
+    client = await connect(server)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        b"PATCH /api/offer HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 100 ")
+    writer.write(b"{")
+    writer.transport.abort()
+    for _ in range(500):
+        if b'method="PATCH"' in (await client.call("GET", "/metrics")).body:
+            break
+    else:
+        pytest.fail(f"it did not end as a request: {caplog.text}")
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [

@@ -55,7 +55,7 @@ async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
 
     Raises:
         ApiError: 415 for another content type, 413 beyond the limit, 408 when it does not come,
-            400 when it is not JSON or not the model.
+            400 when it breaks off, is not JSON or not the model.
 
     """
     _check_content_type(request)
@@ -72,6 +72,9 @@ async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
         ) from error
     except web.HTTPRequestEntityTooLarge as error:
         raise _too_large(limit) from error
+    except ConnectionError as error:
+        # Nobody reads the answer: a page that was left. It is no fault of ours to be logged.
+        raise ApiError(ErrorCode.BAD_REQUEST, "the body broke off") from error
     if len(data) > limit:
         raise _too_large(limit)
     return validate(model, parse_json(data))
