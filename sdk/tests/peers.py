@@ -18,6 +18,8 @@ class ScriptedServer:
         self.refusal = None
         self.samples = 0
         self.timestamps = []
+        self.levels = []
+        """The root mean square of each frame."""
         self.controls = []
         self.channels = {}
         self.peers = []
@@ -70,6 +72,8 @@ class ScriptedServer:
                 return
             self.samples += frame.samples
             self.timestamps.append(frame.pts)
+            samples = frame.to_ndarray().astype(float) / 32768
+            self.levels.append(float((samples**2).mean() ** 0.5))
 
     def _on_channel(self, channel):
         self.channels[channel.label] = channel

@@ -80,6 +80,15 @@ async def test_timestamps_follow_the_audio_however_fast_it_goes(server):
     assert steps <= {960}
 
 
+async def test_audio_arrives_as_loud_as_it_is(server):
+    async with connect(server.url, fast=True) as session:
+        tone = 0.5 * np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000)
+        await session.send((tone.astype(np.float32), 48000))
+        await session.finish()
+    middle = server.levels[10:40]
+    assert np.mean(middle) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
 async def test_a_second_copy_is_left_out(server):
     twice = server.result("speech_started", 10.0, {"probability": 0.9})
     server.on_open = [("results", twice), ("live", twice)]
