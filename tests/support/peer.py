@@ -68,9 +68,9 @@ class Tone(MediaStreamTrack):
         self._due = now if self._due is None else self._due + self._pause
         if self._due > now:
             await asyncio.sleep(self._due - now)
-        frame = av.AudioFrame.from_ndarray(
-            self._samples().reshape(1, -1), format="s16", layout="mono"
-        )
+        # aiortc encodes stereo, and what it makes of mono is 3 dB quieter.
+        both = np.repeat(self._samples(), 2).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(both, format="s16", layout="stereo")
         frame.sample_rate = RATE
         frame.pts = self.sent
         frame.time_base = Fraction(1, RATE)
