@@ -28,3 +28,8 @@ async def api(shared: Server) -> AsyncIterator[Api]:
         await made.assert_nothing_left()
     assert shared.process.poll() is None, "the server has ended"
     assert "Traceback" not in shared.log.read_text()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of the tests here."""
+    config.addinivalue_line("markers", "slow: waits for the server's patience of 30 s")

@@ -39,6 +39,11 @@ class Stranger(asyncio.DatagramProtocol):
         self.received: list[bytes] = []
         self._transport: asyncio.DatagramTransport | None = None
         self._changed = asyncio.Event()
+        self._key: bytes | None = None
+
+    def answer_checks(self, mine: Credentials) -> None:
+        """Answer checks from now on as a peer does that is really there."""
+        self._key = mine.pwd.encode()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there."""
@@ -48,6 +53,12 @@ class Stranger(asyncio.DatagramProtocol):
         """Something came."""
         self.received.append(data)
         self._changed.set()
+        request = parse_message(data) if data[:1] == b"\x00" else None
+        if self._key is not None and request is not None:
+            answer = Message(Method.BINDING, Class.RESPONSE, request.transaction_id)
+            answer.attributes["XOR-MAPPED-ADDRESS"] = addr[:2]
+            answer.add_message_integrity(self._key)
+            self.send(bytes(answer))
 
     def send(self, data: bytes) -> None:
         """Send a datagram."""
