@@ -152,7 +152,11 @@ impl Generator {
     fn schedule(&mut self, now: Micros, index: usize, streams: usize) {
         let interval_us = PACKET_INTERVAL.as_micros() as u64;
         let phase_us = interval_us * index as u64 / streams as u64;
-        let at = Micros(now.0 - now.0 % interval_us + phase_us) + PACKET_INTERVAL;
+        let mut at = Micros(now.0 - now.0 % interval_us + phase_us);
+        if at <= now {
+            // At most one interval ahead: all others are, too, and so the queue stays in order.
+            at += PACKET_INTERVAL;
+        }
         let place = self.due.partition_point(|(due, ..)| *due <= at);
         self.due.insert(place, (at, index, 0));
     }
