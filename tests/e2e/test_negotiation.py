@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from aiortc import VideoStreamTrack
 
 from tests.support import sdp
 from tests.support.api import Api, until
@@ -20,6 +21,17 @@ async def test_a_second_offer_on_the_same_id_keeps_the_session(api: Api) -> None
         (session,) = await api.sessions()
         assert len(session["participants"]) == 1
         assert len(session["participants"][0]["streams"]) == 1
+
+
+async def test_a_second_offer_may_bring_other_media(api: Api) -> None:
+    async with Peer(api, audio=Tone()) as peer:
+        await peer.open(pipeline="mic-energy")
+        await peer.wait_for("vad")
+        peer.connection.addTransceiver(VideoStreamTrack(), direction="sendonly")
+        answer = (await peer.open(pc_id=peer.pc_id)).body["sdp"]
+        video = answer[answer.index("m=video") :]
+        assert "a=inactive" in video
+        await peer.more("vad", 10)
 
 
 async def test_a_bad_second_offer_harms_nobody(api: Api) -> None:
