@@ -9,7 +9,7 @@ use rand::TryRngCore;
 use rand::rngs::OsRng;
 use remotemedia_core::{ErrorCode, ResolvedManifest};
 use remotemedia_executor::Plan;
-use remotemedia_peer::Identity;
+use remotemedia_peer::{Identity, Seed};
 use remotemedia_session::{Audience, LiveObjects, OfferRequest};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -109,7 +109,7 @@ impl Engine {
                     0 => 0,
                     first => first + u16::from(index),
                 },
-                seed: random_u64()?,
+                seed: Seed::new(random()?),
                 clock,
                 identity: Arc::clone(&identity),
                 commands: inbox,
@@ -461,12 +461,17 @@ fn parse_reactor(id: &str) -> Option<usize> {
 
 /// 128 random bits: who knows a session's id may join it.
 fn fresh_id(prefix: &str, reactor: usize) -> Result<String, EngineError> {
-    let random = || random_u64().map_err(|e| EngineError::new(ErrorCode::Internal, e.to_string()));
-    Ok(format!("{prefix}{reactor:02x}{:016x}{:016x}", random()?, random()?))
+    let bytes = random().map_err(|e| EngineError::new(ErrorCode::Internal, e.to_string()))?;
+    Ok(format!("{prefix}{reactor:02x}{:032x}", u128::from_be_bytes(bytes)))
 }
 
-fn random_u64() -> Result<u64, EngineStartError> {
-    OsRng.try_next_u64().map_err(|error| EngineStartError::Io(std::io::Error::other(error)))
+/// From the operating system.
+fn random<const N: usize>() -> Result<[u8; N], EngineStartError> {
+    let mut bytes = [0; N];
+    OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| EngineStartError::Io(std::io::Error::other(error)))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

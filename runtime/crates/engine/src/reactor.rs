@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use remotemedia_core::ErrorCode;
-use remotemedia_peer::Identity;
+use remotemedia_peer::{Identity, Seed};
 use remotemedia_session::{OfferRequest, Sessions, SessionsConfig};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -58,7 +58,7 @@ pub(crate) struct Reactor {
 pub(crate) struct ReactorParts {
     pub(crate) index: u8,
     pub(crate) port: u16,
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     pub(crate) clock: Clock,
     pub(crate) identity: Arc<Identity>,
     pub(crate) commands: mpsc::Receiver<Command>,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use remotemedia_core::Micros;
 use remotemedia_peer::sdp::{Direction, MediaWants, Want};
 use remotemedia_peer::{
-    ChannelId, Identity, OfferWants, Peer, PeerConfig, PeerEvent, Reliability, RtpHeader,
+    ChannelId, Identity, OfferWants, Peer, PeerConfig, PeerEvent, Reliability, RtpHeader, Seed,
 };
 
 /// Counts what is allocated.
@@ -66,7 +66,7 @@ impl Pair {
             PeerConfig::new(
                 Arc::clone(&identities[side]),
                 anchor,
-                seed * 2 + side as u64,
+                Seed::guessable(seed * 2 + side as u64),
                 vec![address],
             )
         };

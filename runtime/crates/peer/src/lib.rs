@@ -28,6 +28,7 @@ mod identity;
 mod media;
 mod peer;
 pub mod sdp;
+mod seed;
 mod transmit;
 
 pub use data::{ChannelId, Reliability};
@@ -35,4 +36,5 @@ pub use error::{CloseReason, PeerError, SendError};
 pub use identity::Identity;
 pub use media::{ReceptionReport, RtpHeader};
 pub use peer::{MAX_EVENTS, OfferWants, Peer, PeerConfig, PeerEvent, PeerStats};
+pub use seed::Seed;
 pub use transmit::Transmit;

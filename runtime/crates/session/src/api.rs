@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use remotemedia_core::{AudioFrame, ErrorCode};
 use remotemedia_executor::Plan;
 use remotemedia_peer::ice::IceError;
-use remotemedia_peer::{Identity, PeerError};
+use remotemedia_peer::{Identity, PeerError, Seed};
 use serde::Serialize;
 
 /// What all sessions of a reactor share.
@@ -21,7 +21,7 @@ pub struct SessionsConfig {
     /// What time zero was: the cryptographic crates want an `Instant`.
     pub anchor: Instant,
     /// Credentials and the like are drawn from it: random in a server, fixed in a test.
-    pub seed: u64,
+    pub seed: Seed,
     /// Sessions at most; then offers are refused with `ServerFull`.
     pub max_sessions: usize,
     /// Participants of one session at most.

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rand::RngCore;
 use remotemedia_core::{ErrorCode, Key, Micros};
 use remotemedia_executor::Plan;
 use remotemedia_media::{Receiver, ReceiverConfig};
 use remotemedia_peer::sdp::{MediaWants, Want};
-use remotemedia_peer::{Peer, PeerConfig};
+use remotemedia_peer::{Peer, PeerConfig, Seed};
 use remotemedia_wire::MAX_CONTROL_BYTES;
 
 use crate::api::{OfferReply, OfferRequest, SessionError};
@@ -161,7 +160,7 @@ impl Sessions {
         let mut config = PeerConfig::new(
             self.config.identity.clone(),
             self.config.anchor,
-            self.rng.next_u64(),
+            Seed::draw(&mut self.rng),
             self.config.candidates.clone(),
         );
         config.max_message_size = MAX_CONTROL_BYTES;

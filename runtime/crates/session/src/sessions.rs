@@ -2,7 +2,6 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use remotemedia_core::{Arena, ErrorCode, Key, Micros};
 use remotemedia_executor::{Executor, ExecutorConfig, InstanceId, NodeFailure, NodeValue};
@@ -62,7 +61,7 @@ impl Sessions {
             ..ExecutorConfig::live()
         });
         Sessions {
-            rng: StdRng::seed_from_u64(config.seed),
+            rng: config.seed.generator(),
             config,
             now,
             executor,

@@ -21,7 +21,7 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use remotemedia_core::Micros;
 use remotemedia_peer::sdp::Direction;
-use remotemedia_peer::{Identity, OfferWants, Peer, PeerConfig};
+use remotemedia_peer::{Identity, OfferWants, Peer, PeerConfig, Seed};
 
 use crate::arguments::Arguments;
 use crate::client::{Client, Stage};
@@ -173,7 +173,7 @@ impl Generator {
         let config = PeerConfig::new(
             Arc::clone(&self.identity),
             self.anchor,
-            index as u64,
+            Seed::guessable(index as u64),
             vec![address],
         );
         let wants = OfferWants {

@@ -2,8 +2,6 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use remotemedia_core::Micros;
 
 use super::bucket::Bucket;
@@ -13,7 +11,7 @@ use super::{
     Candidate, CandidateAddress, CandidateUse, Credentials, FailureReason, IceError, IceEvent,
     IceRole, IceStats, MAX_LOCAL_CANDIDATES, MAX_REMOTE_CANDIDATES, Path, StunOutcome, Transport,
 };
-use crate::Transmit;
+use crate::{Seed, Transmit};
 
 /// Checks start at this interval (Ta of RFC 8445, section 14.2, which allows 5 ms and more), after
 /// a burst of [`PACING_BURST`].
@@ -62,14 +60,14 @@ pub struct IceAgent {
 impl IceAgent {
     /// Makes an agent. All its randomness (transaction ids, intervals) comes from `seed`.
     #[must_use]
-    pub fn new(config: IceConfig, seed: u64, now: Micros) -> Self {
+    pub fn new(config: IceConfig, seed: &Seed, now: Micros) -> Self {
         let IceConfig { role, credentials, tie_breaker, mut local, setup_timeout } = config;
         local.truncate(MAX_LOCAL_CANDIDATES);
         let shared = Shared {
             role,
             tie_breaker,
             local,
-            rng: StdRng::seed_from_u64(seed),
+            rng: seed.generator(),
             pacing: Bucket::new(PACING_BURST, PACING, now),
             refusals: Bucket::new(REFUSALS_BURST, REFUSALS, now),
             transmits: VecDeque::new(),

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngCore;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use remotemedia_core::{ErrorCode, Micros};
 
@@ -24,7 +23,8 @@ use crate::ice::{
 use crate::media::{Demux, MAX_REPORTS, Srtp, write_receiver_report};
 use crate::sdp::{AudioSection, Fingerprint, Offer};
 use crate::{
-    ChannelId, CloseReason, PeerError, ReceptionReport, Reliability, RtpHeader, SendError, Transmit,
+    ChannelId, CloseReason, PeerError, ReceptionReport, Reliability, RtpHeader, Seed, SendError,
+    Transmit,
 };
 
 /// Events that wait for [`Peer::poll_event`]. While there are so many, datagrams are ignored as if
@@ -95,7 +95,7 @@ pub struct Peer {
 
 impl Peer {
     fn new(config: PeerConfig, now: Micros, role: IceRole) -> Peer {
-        let mut rng = StdRng::seed_from_u64(config.seed);
+        let mut rng = config.seed.generator();
         let preference = |index: usize| u16::MAX - u16::try_from(index).unwrap_or(u16::MAX);
         let candidates: Vec<Candidate> = config
             .local_candidates
@@ -111,7 +111,7 @@ impl Peer {
                 local: candidates.clone(),
                 setup_timeout: config.setup_timeout,
             },
-            rng.next_u64(),
+            &Seed::draw(&mut rng),
             now,
         );
         Peer {

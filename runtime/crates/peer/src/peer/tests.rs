@@ -9,7 +9,7 @@ use remotemedia_core::Micros;
 use super::{MAX_EVENTS, OfferWants, Peer, PeerConfig, PeerEvent};
 use crate::media::write_sender_report;
 use crate::sdp::{Direction, MediaWants, Want};
-use crate::{Identity, RtpHeader};
+use crate::{Identity, RtpHeader, Seed};
 
 const ADDRESSES: [([u8; 4], u16); 2] = [([192, 0, 2, 1], 5001), ([192, 0, 2, 2], 5002)];
 
@@ -35,7 +35,7 @@ fn connected() -> ([Peer; 2], Micros) {
     let anchor = Instant::now();
     let config = |side: usize| {
         let address = SocketAddr::from(ADDRESSES[side]);
-        PeerConfig::new(Arc::clone(&identity), anchor, side as u64, vec![address])
+        PeerConfig::new(Arc::clone(&identity), anchor, Seed::guessable(side as u64), vec![address])
     };
     let mut now = Micros(1_000_000);
     let wants = OfferWants { audio: Some(Direction::SendOnly), data: true };

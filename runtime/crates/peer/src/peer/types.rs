@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::{ChannelId, CloseReason, Identity, Reliability, RtpHeader};
+use crate::{ChannelId, CloseReason, Identity, Reliability, RtpHeader, Seed};
 
 /// What a peer is made of.
 #[derive(Clone, Debug)]
@@ -13,9 +13,9 @@ pub struct PeerConfig {
     pub identity: Arc<Identity>,
     /// The instant that stands for [`Micros::ZERO`](remotemedia_core::Micros::ZERO).
     pub anchor: Instant,
-    /// All of the peer's own randomness: ICE credentials, identifiers, intervals. In a server it
-    /// comes from the operating system, a different one for each peer.
-    pub seed: u64,
+    /// All of the peer's own randomness: ICE credentials, identifiers, intervals. A different one
+    /// for each peer.
+    pub seed: Seed,
     /// Addresses that the peer can be reached at, the best first.
     pub local_candidates: Vec<SocketAddr>,
     /// Asks for stereo.
@@ -37,7 +37,7 @@ impl PeerConfig {
     pub fn new(
         identity: Arc<Identity>,
         anchor: Instant,
-        seed: u64,
+        seed: Seed,
         local_candidates: Vec<SocketAddr>,
     ) -> Self {
         PeerConfig {

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use remotemedia_core::Micros;
 use remotemedia_peer::sdp::{Direction, MediaWants, Want};
 use remotemedia_peer::{
-    ChannelId, Identity, OfferWants, Peer, PeerConfig, PeerEvent, Reliability, RtpHeader,
+    ChannelId, Identity, OfferWants, Peer, PeerConfig, PeerEvent, Reliability, RtpHeader, Seed,
 };
 
 pub(crate) const OFFERER: usize = 0;
@@ -77,7 +77,7 @@ pub(crate) fn config(side: usize, seed: u64) -> PeerConfig {
     PeerConfig::new(
         Arc::clone(&identities()[side]),
         Instant::now(),
-        seed * 2 + side as u64,
+        Seed::guessable(seed * 2 + side as u64),
         vec![address(side)],
     )
 }

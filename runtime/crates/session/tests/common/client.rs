@@ -6,7 +6,7 @@ use remotemedia_core::{ChannelCount, Micros, SampleRate};
 use remotemedia_media::opus::{OpusEncoder, OpusEncoderConfig};
 use remotemedia_peer::sdp::Direction;
 use remotemedia_peer::{
-    ChannelId, CloseReason, OfferWants, Peer, PeerConfig, PeerEvent, Reliability, RtpHeader,
+    ChannelId, CloseReason, OfferWants, Peer, PeerConfig, PeerEvent, Reliability, RtpHeader, Seed,
 };
 use remotemedia_session::{Audience, OfferReply};
 use serde_json::Value;
@@ -115,8 +115,12 @@ pub struct Client {
 impl Client {
     pub fn new(world: &mut World, number: u64, wish: Wish) -> Client {
         let address = SocketAddr::from(([198, 51, 100, 1], 10_000 + number as u16));
-        let config =
-            PeerConfig::new(client_identity(), world.anchor, 1_000 + number, vec![address]);
+        let config = PeerConfig::new(
+            client_identity(),
+            world.anchor,
+            Seed::guessable(1_000 + number),
+            vec![address],
+        );
         let wants = OfferWants { audio: wish.audio, data: wish.results || wish.live };
         let (peer, offer) = Peer::offer(config, world.now, wants);
         Client {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use remotemedia_core::Micros;
 use remotemedia_executor::{NodeFailure, NodeValue, Plan};
-use remotemedia_peer::Identity;
+use remotemedia_peer::{Identity, Seed};
 use remotemedia_session::{
     Audience, LaneWork, LiveObjects, Notification, OfferReply, OfferRequest, SessionError,
     Sessions, SessionsConfig,
@@ -69,7 +69,7 @@ impl World {
             identity: identity(),
             candidates: vec![SERVER],
             anchor,
-            seed,
+            seed: Seed::guessable(seed),
             max_sessions: 100,
             max_participants: 8,
             batch_wait: ms(1),

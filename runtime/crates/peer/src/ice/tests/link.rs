@@ -8,10 +8,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use remotemedia_core::Micros;
 
-use crate::Transmit;
 use crate::ice::{
     Candidate, Credentials, FailureReason, IceAgent, IceConfig, IceEvent, IceRole, SETUP_TIMEOUT,
 };
+use crate::{Seed, Transmit};
 
 /// What the network does to datagrams. The delay is drawn anew for each, so they overtake.
 #[derive(Clone, Copy)]
@@ -67,7 +67,7 @@ pub(super) fn agent(name: &str, role: IceRole, addresses: &[SocketAddr], seed: u
         local: hosts(addresses),
         setup_timeout: SETUP_TIMEOUT,
     };
-    IceAgent::new(config, seed, Micros::ZERO)
+    IceAgent::new(config, &Seed::guessable(seed), Micros::ZERO)
 }
 
 impl Link {
