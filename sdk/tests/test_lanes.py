@@ -259,26 +259,41 @@ def test_the_life_of_an_instance(engine, lanes, asynchronous):
 
 def test_late_frames_of_an_ended_session_make_nothing_new(engine, lanes):
     calls = []
+    entered, release = threading.Event(), threading.Event()
 
     class Living(Node):
-        def process(self, audio):
+        async def process(self, audio):
             calls.append("process")
 
         def cleanup(self):
             calls.append("cleanup")
 
-    running = lanes(pipeline_of(Living()))
+    @node
+    async def hold(audio):
+        entered.set()
+        release.wait(10)
+
+    running = lanes(pipeline_of(Living(), hold))
     engine.push(frame(1, node="a"))
     engine.result(1)
-    running.end_session("s1")
-    engine.push(frame(2, node="a", session="s2"))
-    engine.result(2)
+    engine.push(frame(2, node="b", session="s2"))
+    assert entered.wait(10)
+    # While the loop is busy the session's last frame comes, and then its end.
     engine.push(frame(3, node="a"))
+    running.end_session("s1")
+    release.set()
     assert engine.result(3) == []
-    running.end_session("s2")
     assert running.stop()
-    assert sorted(calls) == ["cleanup", "cleanup", "process", "process"]
+    assert calls == ["process", "cleanup"]
     assert running.counters()["remotemedia_lane_late_total"] == 1
+
+
+async def test_ended_sessions_are_forgotten_when_no_frame_waits(engine, lanes):
+    running = lanes(pipeline_of(node(abs)))
+    for number in range(3):
+        running.end_session(f"s{number}")
+    await running.ping()
+    assert not running._ended
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

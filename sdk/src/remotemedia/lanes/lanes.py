@@ -34,7 +34,8 @@ BURST_FRAMES = 16
 MAX_INSTANCES = 256
 """Instances of one session; the one that was unused for longest makes room for another."""
 MAX_ENDED = 4_096
-"""Sessions of which it is remembered that they have ended, so that late frames make nothing new."""
+"""Sessions that ended while frames waited to be taken and that are remembered, so that late frames
+make nothing new; the oldest goes. All are forgotten as soon as no frame waits."""
 END_GRACE_SECONDS = 1.0
 """How long an ``async def`` may go on when its session has ended; then it is cancelled."""
 STOP_SECONDS = 3.0
@@ -70,6 +71,7 @@ class Lanes:
         self._loop: asyncio.AbstractEventLoop
         self._pool = ThreadPool()
         self._thread: threading.Thread | None = None
+        self._stopping = False
         self._fd = -1
         self._counts = dict.fromkeys(("frames", "failures", "late", "evicted"), 0)
 
@@ -145,13 +147,17 @@ class Lanes:
 
     def _readable(self) -> None:
         # What is left keeps the descriptor readable.
-        for item in self._engine.poll_lane(POLL_ITEMS):
+        items = self._engine.poll_lane(POLL_ITEMS)
+        for item in items:
             self._dispatch(item)
+        if len(items) < POLL_ITEMS:
+            # The engine queues a session's last frame before it tells that the session has ended.
+            self._ended.clear()
 
     def _dispatch(self, item: LaneItem) -> None:
         self._counts["frames"] += 1
         recipe = self._recipes.get((item.pipeline, item.node))
-        if item.session in self._ended:
+        if self._stopping or item.session in self._ended:
             self._counts["late"] += 1
             self._complete([(item.token, [])])
             return
@@ -195,6 +201,7 @@ class Lanes:
             self._ended.popitem(last=False)
         for mailbox in list(self._sessions.get(session, {}).values()):
             self._end(mailbox)
+        self._readable()
 
     def _end(self, mailbox: Mailbox) -> None:
         abandoned, start = mailbox.end()
@@ -214,6 +221,7 @@ class Lanes:
                 del self._sessions[session]
 
     def _stop(self, done: Future[None]) -> None:
+        self._stopping = True
         for session in list(self._sessions):
             self._end_session(session)
         self._watch(done)
