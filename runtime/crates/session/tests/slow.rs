@@ -31,6 +31,24 @@ fn a_reader_that_stalls_for_a_while_loses_windows_but_no_event() {
 }
 
 #[test]
+fn a_reader_that_stalls_for_eight_seconds_is_served_before_the_tenth() {
+    let mut world = World::new(6);
+    let client = world.open(&energy(), Wish { live: false, ..Wish::speaking() });
+    world.run(2 * SECOND);
+    world.clients[client].path = stalled();
+    world.run(8 * SECOND);
+    world.clients[client].path = Path::default();
+    let back = world.now;
+    world.run(12 * SECOND);
+    assert_eq!(world.ends(), [""; 0]);
+    let client = &world.clients[client];
+    let first = client.received.iter().find(|one| one.at > back).unwrap();
+    assert!(first.at.since(back) < ms(1_100), "{:?}", first.at.since(back));
+    let (starts, stops) = (client.count("speech_started"), client.count("speech_stopped"));
+    assert!(starts >= 4 && starts - stops <= 1, "{starts} {stops}");
+}
+
+#[test]
 fn a_reader_that_reads_nothing_for_ten_seconds_is_closed() {
     let mut world = World::new(2);
     let client = world.open(&energy(), Wish { live: false, ..Wish::speaking() });

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use remotemedia_core::Micros;
 use remotemedia_peer::{PeerEvent, Reliability, SendError};
 
 use crate::world::{ANSWERER, Link, OFFERER, World};
@@ -104,6 +105,46 @@ fn results_over_a_bad_link_are_seldom_late() {
     assert!(p50 < Duration::from_millis(20), "p50 {p50:?}");
     assert!(p95 < Duration::from_millis(250), "p95 {p95:?}");
     assert!(p99 < Duration::from_millis(600), "p99 {p99:?}");
+}
+
+#[test]
+fn who_was_away_is_served_within_a_second_of_coming_back() {
+    // Only what belongs to ICE (first byte 0 to 3) passes while the link is silent: the peers stay.
+    let silent = |from: Micros, span| {
+        move |now: Micros, _: usize, datagram: &[u8]| {
+            now < from || now > from + span || datagram[0] <= 3
+        }
+    };
+    for (seed, away) in [(60, 2), (61, 8), (62, 20)] {
+        let (mut world, id) = World::connected(seed, Link::CLEAN);
+        let away = Duration::from_secs(away);
+        let back = world.now + away;
+        world.filter = Box::new(silent(world.now, away));
+        let mut sent = 0;
+        while world.now < back {
+            world.peers[ANSWERER].send(world.now, id, true, b"an event").unwrap();
+            sent += 1;
+            world.pass(Duration::from_millis(200));
+        }
+        assert_eq!(world.messages(OFFERER, id).len(), 0);
+        let arrived =
+            world.run(Duration::from_secs(60), |world| world.messages(OFFERER, id).len() == sent);
+        let took = world.now.since(back);
+        assert!(arrived && took < Duration::from_millis(1_500), "{away:?} away took {took:?}");
+    }
+}
+
+#[test]
+fn who_is_away_is_tried_once_a_second_at_most() {
+    let (mut world, id) = World::connected(63, Link::CLEAN);
+    world.filter = Box::new(|_, _, datagram| datagram[0] <= 3);
+    world.peers[ANSWERER].send(world.now, id, true, b"an event").unwrap();
+    world.pass(Duration::from_secs(15));
+    // Consent checks are not among them.
+    let sent = world.peers[ANSWERER].stats().datagrams_sent;
+    world.pass(Duration::from_secs(10));
+    let tries = world.peers[ANSWERER].stats().datagrams_sent - sent;
+    assert!((9..=11).contains(&tries), "{tries} in 10 s");
 }
 
 #[test]
