@@ -68,6 +68,8 @@ codes! {
     Busy = "RM-4002",
     /// Not in this version.
     NotInThisVersion = "RM-4003",
+    /// A result is larger than the largest message that the client takes.
+    ResultTooLarge = "RM-4004",
     /// A node failed on a frame.
     NodeFailed = "RM-5001",
     /// A node's mailbox was full and lost frames.

@@ -154,6 +154,25 @@ pub struct LiveObjects {
     pub in_flight: usize,
 }
 
+/// What was lost since the beginning, by cause; it only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Losses {
+    /// Results larger than a client takes: each client that should have had one counts.
+    pub results_too_large: u64,
+    /// Datagrams that belonged to nobody.
+    pub stray_datagrams: u64,
+    /// Notifications that nobody took in time.
+    pub notifications: u64,
+}
+
+impl AddAssign for Losses {
+    fn add_assign(&mut self, other: Losses) {
+        self.results_too_large += other.results_too_large;
+        self.stray_datagrams += other.stray_datagrams;
+        self.notifications += other.notifications;
+    }
+}
+
 impl AddAssign for LiveObjects {
     fn add_assign(&mut self, other: LiveObjects) {
         self.sessions += other.sessions;

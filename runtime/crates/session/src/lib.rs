@@ -31,7 +31,7 @@ mod stats;
 mod timers;
 
 pub use api::{
-    Audience, LaneWork, LiveObjects, OfferReply, OfferRequest, SessionError, SessionsConfig,
+    Audience, LaneWork, LiveObjects, Losses, OfferReply, OfferRequest, SessionError, SessionsConfig,
 };
 pub use closing::CLOSE_TIME;
 pub use events::{MAX_NOTIFICATIONS, MAX_RING_BYTES, MAX_RING_EVENTS, Notification};

@@ -201,6 +201,7 @@ impl Sessions {
             controls: 0,
             busy: 0,
             ignored: 0,
+            told_too_large: Vec::new(),
         });
         session.participants.push(key);
         if let Some(participant) = self.peers.get_mut(key) {

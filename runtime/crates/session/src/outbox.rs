@@ -67,6 +67,8 @@ pub(crate) struct OutboxStats {
     /// Messages lost: events before the channel opened, and what is larger than the other side
     /// takes.
     pub(crate) dropped: u64,
+    /// Of these, those larger than the other side takes.
+    pub(crate) too_large: u64,
 }
 
 /// See the module's documentation.
@@ -174,8 +176,14 @@ impl Outbox {
             Ok(()) => self.count(channel, text.len()),
             Err(SendError::Full) => self.keep(key, text),
             Err(SendError::Closed) => self.close_channel(channel),
-            Err(SendError::TooLarge) => self.stats.dropped += 1,
+            Err(SendError::TooLarge) => self.too_large(),
         }
+    }
+
+    /// Counts a message that is larger than the other side takes.
+    pub(crate) fn too_large(&mut self) {
+        self.stats.dropped += 1;
+        self.stats.too_large += 1;
     }
 
     fn count(&mut self, channel: ChannelId, bytes: usize) {
@@ -258,7 +266,7 @@ impl Outbox {
             }
             Err(SendError::Full) => self.queue(now, text),
             Err(SendError::Closed) => self.close_channel(channel),
-            Err(SendError::TooLarge) => self.stats.dropped += 1,
+            Err(SendError::TooLarge) => self.too_large(),
         }
         Ok(())
     }
@@ -297,7 +305,7 @@ impl Outbox {
         for one in &kept {
             match link.send(channel, &one.text) {
                 Ok(()) => self.count(channel, one.text.len()),
-                Err(SendError::TooLarge) => self.stats.dropped += 1,
+                Err(SendError::TooLarge) => self.too_large(),
                 Err(SendError::Full | SendError::Closed) => break,
             }
             sent += 1;
@@ -315,7 +323,7 @@ impl Outbox {
         while let Some(text) = self.queued.front() {
             match link.send(channel, text) {
                 Ok(()) => self.count(channel, text.len()),
-                Err(SendError::TooLarge) => self.stats.dropped += 1,
+                Err(SendError::TooLarge) => self.too_large(),
                 Err(SendError::Full) => break,
                 Err(SendError::Closed) => {
                     self.close_channel(channel);

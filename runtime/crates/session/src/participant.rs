@@ -90,6 +90,8 @@ pub(crate) struct Participant {
     pub(crate) busy: u64,
     /// Packets of tracks that are not received.
     pub(crate) ignored: u64,
+    /// When it was last told that a result was too large for it, by node: as many as its graph has.
+    pub(crate) told_too_large: Vec<(Arc<str>, Micros)>,
 }
 
 impl Participant {
@@ -114,6 +116,16 @@ impl Participant {
 
     pub(crate) fn is_told_bye(&self) -> bool {
         matches!(self.phase, Phase::Saying { .. })
+    }
+
+    /// Whether it is to be told that a result of a node was too large for it: once a second.
+    pub(crate) fn tell_too_large(&mut self, now: Micros, node: &str) -> bool {
+        match self.told_too_large.iter_mut().find(|(known, _)| **known == *node) {
+            Some((_, at)) if now.since(*at) < TICK => return false,
+            Some((_, at)) => *at = now,
+            None => self.told_too_large.push((node.into(), now)),
+        }
+        true
     }
 
     /// Notes that the reader is too slow, the first time.

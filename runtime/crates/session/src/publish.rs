@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remotemedia_core::{Key, Micros, StreamId};
+use remotemedia_core::{ErrorCode, Key, Micros, StreamId};
 use remotemedia_executor::{Output, OutputKind};
 use remotemedia_wire::{Class, ResultBody, ResultHeader, write_result};
 
@@ -101,6 +101,7 @@ impl Sessions {
         self.text.clear();
         write_result(&mut self.text, &header, body);
         let class = body.class();
+        let mut too_large = Vec::new();
         let live = LiveKey { kind: body.type_name(), node: about.node, stream: about.stream };
         for key in &session.participants {
             if matches!(to, To::One(only) if only != *key) {
@@ -109,6 +110,11 @@ impl Sessions {
             let Some(participant) = self.peers.get_mut(*key) else { continue };
             // `bye` is the last thing that anyone hears.
             if participant.is_told_bye() && !matches!(body, ResultBody::Bye { .. }) {
+                continue;
+            }
+            if !participant.takes(self.text.len()) {
+                self.results_too_large += 1;
+                too_large.push(*key);
                 continue;
             }
             match class {
@@ -133,6 +139,44 @@ impl Sessions {
                 });
             }
         }
+        let bytes = self.text.len();
+        for key in too_large {
+            self.tell_too_large(now, key, about, body, bytes);
+        }
+    }
+
+    /// Tells a client what it missed, once a second for each node.
+    fn tell_too_large(
+        &mut self,
+        now: Micros,
+        key: Key,
+        about: &About<'_>,
+        body: &ResultBody<'_>,
+        bytes: usize,
+    ) {
+        if matches!(body, ResultBody::Error { code: ErrorCode::ResultTooLarge, .. }) {
+            return;
+        }
+        let Some(participant) = self.peers.get_mut(key) else { return };
+        let Some(largest) = participant.peer.largest_message() else { return };
+        if !participant.tell_too_large(now, about.node) {
+            return;
+        }
+        let of = match about.node {
+            "" => format!("a message of type \"{}\"", body.type_name()),
+            node => format!("a result of node \"{node}\""),
+        };
+        let error = ResultBody::Error {
+            code: ErrorCode::ResultTooLarge,
+            message: &format!(
+                "{of} was left out: it has {bytes} bytes, you take {largest} at most"
+            ),
+            field: Some("max-message-size"),
+            hint: Some("return less from the node, or offer a larger a=max-message-size"),
+            traceback: None,
+        };
+        let session = participant.session;
+        self.publish(now, session, about, &error, To::One(key));
     }
 
     /// Sends what waited for room, and says how much was replaced meanwhile.
@@ -147,6 +191,15 @@ impl Sessions {
 }
 
 impl Participant {
+    /// Whether a message of so many bytes fits; counted where it does not.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let fits = self.peer.largest_message().is_none_or(|largest| bytes as u64 <= largest);
+        if !fits {
+            self.outbox.too_large();
+        }
+        fits
+    }
+
     fn send_live(&mut self, now: Micros, key: LiveKey<'_>, text: &[u8]) {
         self.outbox.live(&mut Line { now, peer: &mut self.peer }, key, text);
     }

@@ -46,6 +46,8 @@ pub struct Sessions {
     pub(crate) farewell: VecDeque<Transmit>,
     pub(crate) notifications: Notifications,
     pub(crate) draining: bool,
+    /// Results larger than their reader takes, over all sessions that ever were.
+    pub(crate) results_too_large: u64,
     /// The message being written.
     pub(crate) text: Vec<u8>,
     /// The reports being sent.
@@ -79,6 +81,7 @@ impl Sessions {
             farewell: VecDeque::new(),
             notifications: Notifications::default(),
             draining: false,
+            results_too_large: 0,
             text: Vec::new(),
             reports: Vec::new(),
         }
@@ -282,6 +285,18 @@ impl Sessions {
     /// What sessions, results and observers have to say next.
     pub fn poll_notification(&mut self) -> Option<Notification> {
         self.notifications.pop()
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// What is alive.

@@ -6,7 +6,7 @@ use remotemedia_core::{Arena, Key, Micros};
 use remotemedia_executor::{Executor, InstanceStats};
 use serde::Serialize;
 
-use crate::api::Audience;
+use crate::api::{Audience, Losses};
 use crate::participant::{Participant, Phase};
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -53,6 +53,8 @@ pub struct ParticipantStats {
     pub coalesced: u64,
     /// Messages lost: before its channel opened, or too large for it.
     pub dropped: u64,
+    /// Of these, messages larger than it takes.
+    pub too_large: u64,
     /// Control messages answered.
     pub controls: u64,
     /// Control messages refused because too many waited.
@@ -117,10 +119,14 @@ impl Sessions {
         self.by_pc.contains_key(pc_id)
     }
 
-    /// Datagrams that belonged to nobody, and notifications dropped because nobody took them.
+    /// What was lost since the beginning.
     #[must_use]
-    pub fn strays_and_dropped(&self) -> (u64, u64) {
-        (self.router.strays, self.notifications.dropped)
+    pub fn losses(&self) -> Losses {
+        Losses {
+            results_too_large: self.results_too_large,
+            stray_datagrams: self.router.strays,
+            notifications: self.notifications.dropped,
+        }
     }
 }
 
@@ -164,6 +170,7 @@ fn participant_stats(session: &Session, participant: &mut Participant) -> Partic
         messages: outbox.messages,
         coalesced: outbox.coalesced,
         dropped: outbox.dropped,
+        too_large: outbox.too_large,
         controls: participant.controls,
         busy: participant.busy,
         ignored: participant.ignored,

@@ -95,3 +95,41 @@ fn a_node_that_never_answers_loses_frames_and_says_so() {
     assert!(client.count("vad") > 200);
     assert!(world.held.len() <= remotemedia_executor::MAX_IN_FLIGHT);
 }
+
+#[test]
+fn a_result_larger_than_the_client_takes_is_counted_and_told_once_a_second() {
+    let mut world = World::new(6);
+    world.python =
+        Box::new(|_| Some(Ok(vec![NodeValue::Json(format!("\"{}\"", "x".repeat(20_000)))])));
+    let plan = python();
+    let small = |sdp: String| sdp.replace("max-message-size:262144", "max-message-size:16384");
+    let client = world.open_with(&plan, Wish::speaking(), small);
+    let other = world.join(client, &plan, Wish::listening()).unwrap();
+    world.run(4 * SECOND);
+    let (client, other) = (&world.clients[client], &world.clients[other]);
+    assert_eq!(client.count("node"), 0);
+    let errors = client.of_type("error");
+    assert!((3..=4).contains(&errors.len()), "{errors:?}");
+    let error = &errors[0].json;
+    assert_eq!((&error["data"]["code"], &error["node"]), (&"RM-4004".into(), &"shout".into()));
+    let message = error["data"]["message"].as_str().unwrap();
+    let sizes = message.contains("16384") && message.contains(" 20");
+    assert!(message.contains("\"shout\"") && sizes, "{message}");
+    assert!(client.count("vad") > 100, "the others go on");
+    assert!(other.count("node") > 100 && other.count("error") == 0, "who takes it gets it");
+    let stats = world.server.get(world.now, &client.reply().session_id).unwrap();
+    let lost = stats.participants[0].too_large;
+    assert!(lost > 100 && stats.participants[1].too_large == 0, "{lost}");
+    assert_eq!(world.server.losses().results_too_large, lost);
+}
+
+#[test]
+fn a_client_that_takes_next_to_nothing_is_not_told_for_ever() {
+    let mut world = World::new(7);
+    let tiny = |sdp: String| sdp.replace("max-message-size:262144", "max-message-size:20");
+    let client = world.open_with(&python(), Wish::speaking(), tiny);
+    world.run(3 * SECOND);
+    assert_eq!(world.clients[client].received.len(), 0);
+    assert!(world.server.losses().results_too_large > 100);
+    assert_eq!(world.ends(), [""; 0]);
+}

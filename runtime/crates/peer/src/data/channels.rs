@@ -207,6 +207,11 @@ impl Channels {
         if self.association.send(now, id.0, kind, bytes) { Ok(()) } else { Err(SendError::Closed) }
     }
 
+    /// The largest message that the other side takes, in bytes.
+    pub(crate) fn largest(&self) -> u64 {
+        self.config.send_message
+    }
+
     /// Closes one channel; [`ChannelEvent::Closed`] tells when the other side has followed.
     pub(crate) fn close_channel(&mut self, now: Micros, id: ChannelId) {
         if let Some(channel) = self.channels.iter_mut().find(|c| c.id == id)

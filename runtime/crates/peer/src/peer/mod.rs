@@ -255,6 +255,13 @@ impl Peer {
         }
     }
 
+    /// The largest message that the other side takes on a data channel (RFC 8841, section 6), in
+    /// bytes; `None` without data channels.
+    #[must_use]
+    pub fn largest_message(&self) -> Option<u64> {
+        self.channels.as_ref().map(|channels| channels.largest()).or(self.data)
+    }
+
     /// Bytes of a channel that wait or are not acknowledged yet.
     #[must_use]
     pub fn buffered(&mut self, id: ChannelId) -> usize {

@@ -217,7 +217,8 @@ fn a_message_larger_than_the_other_side_takes_is_counted() {
     link.largest = 10;
     outbox.event(NOW, &mut link, &text("event", 20)).unwrap();
     outbox.live(&mut link, key("vad"), &text("window", 20));
-    assert_eq!((outbox.stats().dropped, outbox.stats().messages), (2, 0));
+    let OutboxStats { messages, dropped, too_large, .. } = outbox.stats();
+    assert_eq!((messages, dropped, too_large), (0, 2, 2));
 }
 
 #[test]

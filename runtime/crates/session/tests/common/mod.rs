@@ -101,7 +101,17 @@ impl World {
     }
 
     pub fn try_open(&mut self, plan: &Arc<Plan>, wish: Wish) -> Result<usize, SessionError> {
-        self.enter(plan, wish, None)
+        self.enter(plan, wish, None, |offer| offer)
+    }
+
+    /// The same with an offer that is changed on its way.
+    pub fn open_with(
+        &mut self,
+        plan: &Arc<Plan>,
+        wish: Wish,
+        change: impl FnOnce(String) -> String,
+    ) -> usize {
+        self.enter(plan, wish, None, change).unwrap()
     }
 
     /// A client enters the session of another.
@@ -112,7 +122,7 @@ impl World {
         wish: Wish,
     ) -> Result<usize, SessionError> {
         let session = self.clients[other].reply().session_id.to_string();
-        self.enter(plan, wish, Some(session))
+        self.enter(plan, wish, Some(session), |offer| offer)
     }
 
     fn enter(
@@ -120,6 +130,7 @@ impl World {
         plan: &Arc<Plan>,
         wish: Wish,
         join: Option<String>,
+        change: impl FnOnce(String) -> String,
     ) -> Result<usize, SessionError> {
         let number = self.number();
         let mut client = Client::new(self, number, wish);
@@ -129,7 +140,7 @@ impl World {
             new_session: join.is_none(),
             plan: plan.clone(),
             pipeline: plan.name().clone(),
-            sdp: client.offer.clone(),
+            sdp: change(client.offer.clone()),
             restart: false,
             audience: client.wish.audience,
         };
