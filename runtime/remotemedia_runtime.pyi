@@ -157,5 +157,10 @@ class Engine:
         """Admit nobody, tell every peer ``bye`` and wait; True when every session has closed."""
     def close(self) -> None:
         """Stop the reactors and free the sockets. Idempotent."""
+    def counters(self) -> str:
+        """Figures for metrics, as JSON ``{"live": {...}, "dropped": {...}}``; waits for nobody.
+
+        They are as of each reactor's last turn; `live_objects` asks the reactors.
+        """
     def live_objects(self) -> str:
         """Count sessions, peers, instances, streams and addresses, as a JSON object."""

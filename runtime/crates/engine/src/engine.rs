@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use rand::rngs::OsRng;
 use remotemedia_core::{ErrorCode, ResolvedManifest};
 use remotemedia_executor::Plan;
 use remotemedia_peer::{Identity, Seed};
-use remotemedia_session::{Audience, LiveObjects, OfferRequest};
-use serde::Deserialize;
+use remotemedia_session::{Audience, LiveObjects, Losses, OfferRequest};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -20,6 +20,7 @@ use crate::config::{EngineConfig, Limits};
 use crate::error::printable;
 use crate::lane::{LaneDone, LaneItem};
 use crate::notification::Notification;
+use crate::published::Published;
 use crate::queue::WakeQueue;
 use crate::reactor::{Outlets, Reactor, ReactorParts};
 use crate::{EngineError, EngineStartError};
@@ -55,10 +56,32 @@ pub struct Offer {
     pub restart_pc: bool,
 }
 
+/// Figures for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// What is alive.
+    pub live: LiveObjects,
+    /// What was lost since the start.
+    pub dropped: Dropped,
+}
+
+/// What was lost since the start, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// Results larger than a client takes.
+    pub results_too_large: u64,
+    /// Datagrams that belonged to no connection.
+    pub stray_datagrams: u64,
+    /// Notifications that nobody read.
+    pub notifications: u64,
+    /// Work for Python nodes that nobody fetched.
+    pub lane_items: u64,
+}
+
 #[derive(Debug)]
 struct ReactorHandle {
     commands: mpsc::Sender<Command>,
-    session_count: Arc<AtomicUsize>,
+    published: Arc<Published>,
     port: u16,
     thread: Option<JoinHandle<()>>,
 }
@@ -102,7 +125,7 @@ impl Engine {
         for index in 0..config.reactor_count() {
             let index = u8::try_from(index).unwrap_or(u8::MAX);
             let (commands, inbox) = mpsc::channel(MAX_WAITING_COMMANDS);
-            let session_count = Arc::new(AtomicUsize::new(0));
+            let published = Arc::new(Published::default());
             let parts = ReactorParts {
                 index,
                 port: match config.media_ports.0 {
@@ -114,15 +137,10 @@ impl Engine {
                 identity: Arc::clone(&identity),
                 commands: inbox,
                 outlets: Arc::clone(&outlets),
-                session_count: Arc::clone(&session_count),
+                published: Arc::clone(&published),
             };
             let (thread, port) = spawn(parts, config.clone())?;
-            engine.reactors.push(ReactorHandle {
-                commands,
-                session_count,
-                port,
-                thread: Some(thread),
-            });
+            engine.reactors.push(ReactorHandle { commands, published, port, thread: Some(thread) });
         }
         Ok(engine)
     }
@@ -185,11 +203,8 @@ impl Engine {
         if let Some(session_id) = &offer.join {
             return self.reactor_of(session_id, "session");
         }
-        let loads: Vec<usize> = self
-            .reactors
-            .iter()
-            .map(|reactor| reactor.session_count.load(Ordering::Relaxed))
-            .collect();
+        let loads: Vec<usize> =
+            self.reactors.iter().map(|reactor| reactor.published.sessions()).collect();
         if loads.iter().sum::<usize>() >= self.limits.max_sessions {
             return Err(EngineError::new(
                 ErrorCode::ServerFull,
@@ -341,9 +356,24 @@ impl Engine {
         Ok(total)
     }
 
-    /// How many notifications were dropped because nobody read them.
-    pub fn dropped_notifications(&self) -> u64 {
-        self.outlets.notifications.dropped()
+    /// Figures for metrics, as of each reactor's last turn. Never waits, not even for a reactor
+    /// that hangs.
+    pub fn counters(&self) -> Counters {
+        let mut live = LiveObjects::default();
+        let mut lost = Losses::default();
+        for reactor in &self.reactors {
+            live += reactor.published.live();
+            lost += reactor.published.losses();
+        }
+        Counters {
+            live,
+            dropped: Dropped {
+                results_too_large: lost.results_too_large,
+                stray_datagrams: lost.stray_datagrams,
+                notifications: lost.notifications + self.outlets.notifications.dropped(),
+                lane_items: self.outlets.lane.dropped(),
+            },
+        }
     }
 
     /// Refuses new offers, says `bye` to everyone and waits until all sessions are gone, at most
@@ -477,6 +507,7 @@ fn random<const N: usize>() -> Result<[u8; N], EngineStartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ReactorCount;
 
     const PIPELINE: &str = r#"{"version": "resolved/1", "name": "level",
         "sources": [{"id": "input", "format": {"rate": 48000, "channels": 1}}],
@@ -504,6 +535,41 @@ mod tests {
             }
         }
         assert_eq!(engine.live_objects().unwrap(), LiveObjects::default());
+    }
+
+    fn one_reactor() -> Engine {
+        let config = EngineConfig {
+            bind: Some([127, 0, 0, 1].into()),
+            reactors: ReactorCount::Fixed(1),
+            ..EngineConfig::default()
+        };
+        Engine::start(&config).unwrap()
+    }
+
+    #[test]
+    fn counters_do_not_wait_for_a_reactor_that_hangs() {
+        let mut engine = one_reactor();
+        // Its commands are no longer taken, and no more fit.
+        let (commands, _inbox) = mpsc::channel(1);
+        commands.try_send(Command::Drain).unwrap();
+        engine.reactors[0].published.publish_for_test(7);
+        let running = std::mem::replace(&mut engine.reactors[0].commands, commands);
+        let counters = engine.counters();
+        engine.reactors[0].commands = running;
+        assert_eq!(counters.live.sessions, 7);
+    }
+
+    #[test]
+    fn counters_tell_what_the_last_turn_left() {
+        let engine = one_reactor();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"nobody's", ("127.0.0.1", engine.media_ports()[0])).unwrap();
+        // Each question takes a turn.
+        let told = (0..10_000).any(|_| {
+            engine.live_objects().unwrap();
+            engine.counters().dropped.stray_datagrams == 1
+        });
+        assert!(told, "{:?}", engine.counters());
     }
 
     #[test]

@@ -20,13 +20,14 @@ mod error;
 mod lane;
 mod notification;
 mod offline;
+mod published;
 mod queue;
 mod reactor;
 mod socket;
 
 pub use command::Answer;
 pub use config::{EngineConfig, Limits, ReactorCount};
-pub use engine::{Engine, Offer};
+pub use engine::{Counters, Dropped, Engine, Offer};
 pub use error::{EngineError, EngineStartError};
 pub use lane::{LaneDone, LaneItem, LaneToken};
 pub use notification::Notification;

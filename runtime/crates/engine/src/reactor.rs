@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use remotemedia_core::ErrorCode;
@@ -18,6 +17,7 @@ use crate::command::{Answer, Command};
 use crate::config::EngineConfig;
 use crate::lane::{LaneItem, LaneToken};
 use crate::notification::Notification;
+use crate::published::Published;
 use crate::queue::WakeQueue;
 use crate::socket::{MediaSocket, ReceiveBuffers, SendRun};
 use crate::{EngineError, EngineStartError};
@@ -45,8 +45,7 @@ pub(crate) struct Reactor {
     sessions: Sessions,
     commands: mpsc::Receiver<Command>,
     outlets: Arc<Outlets>,
-    /// Published for placement and admission.
-    session_count: Arc<AtomicUsize>,
+    published: Arc<Published>,
     buffers: ReceiveBuffers,
     /// Runs that the kernel had no room for, two at most: nothing is taken from the sessions
     /// before they are sent.
@@ -63,7 +62,7 @@ pub(crate) struct ReactorParts {
     pub(crate) identity: Arc<Identity>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) outlets: Arc<Outlets>,
-    pub(crate) session_count: Arc<AtomicUsize>,
+    pub(crate) published: Arc<Published>,
 }
 
 impl Reactor {
@@ -104,7 +103,7 @@ impl Reactor {
             sessions,
             commands: parts.commands,
             outlets: parts.outlets,
-            session_count: parts.session_count,
+            published: parts.published,
             buffers: ReceiveBuffers::new(),
             waiting: VecDeque::new(),
             spare: Vec::new(),
@@ -231,7 +230,7 @@ impl Reactor {
         if !news.is_empty() {
             self.outlets.notifications.push_all(news, Notification::is_event);
         }
-        self.session_count.store(self.sessions.live().sessions, Ordering::Relaxed);
+        self.published.publish(&self.sessions);
     }
 
     fn obey(&mut self, command: Command) {

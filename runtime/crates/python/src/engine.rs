@@ -138,6 +138,11 @@ impl PyEngine {
         py.detach(|| drop(engine));
     }
 
+    fn counters(&self, py: Python<'_>) -> PyResult<String> {
+        let counters = self.open(py)?.counters();
+        to_json(&counters).map_err(|error| fault(py, error))
+    }
+
     fn live_objects(&self, py: Python<'_>) -> PyResult<String> {
         self.detached(py, |engine| to_json(&engine.live_objects()?))
     }
