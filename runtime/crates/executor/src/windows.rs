@@ -135,7 +135,9 @@ impl Windows {
             let state = pending.state.as_deref_mut()?;
             Some(Item { state, window: &pending.samples, probability: 0.0 })
         }));
-        model.forward(&mut items, self.scratch.get_or_insert_default());
+        // Made once for the largest batch: what grew with each record would look like a leak.
+        let scratch = self.scratch.get_or_insert_with(|| Box::new(Scratch::for_batch(MAX_PENDING)));
+        model.forward(&mut items, scratch);
         self.windows_run += items.len() as u64;
         self.batches_run += 1;
         self.probabilities.clear();
