@@ -196,9 +196,13 @@ async def test_errors_of_the_host_reach_the_client(
     assert reply.error == {"code": code, "message": "why", "field": "sdp", "hint": "what to do"}
 
 
-async def test_a_full_host_says_when_to_come_back(client: Client, host: FakeHost) -> None:
-    host.failures["offer"] = HostError(ErrorCode.SERVER_FULL, "full")
+@pytest.mark.parametrize("code", [ErrorCode.SERVER_FULL, ErrorCode.TOO_MANY_OFFERS])
+async def test_a_full_host_says_when_to_come_back(
+    client: Client, host: FakeHost, code: ErrorCode
+) -> None:
+    host.failures["offer"] = HostError(code, "full")
     reply = await client.offer()
+    assert reply.error["code"] == code
     assert reply.status == 429
     assert reply.headers["Retry-After"] == "2"
 

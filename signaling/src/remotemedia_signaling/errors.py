@@ -29,6 +29,7 @@ class ErrorCode(str, Enum):
     CONFLICT = "RM-2005"
     INVALID_CANDIDATE = "RM-2006"
     TOO_MANY_CANDIDATES = "RM-2007"
+    TOO_MANY_OFFERS = "RM-2008"
     INVALID_MESSAGE = "RM-4001"
     BUSY = "RM-4002"
     NOT_IN_THIS_VERSION = "RM-4003"
@@ -60,6 +61,7 @@ STATUS: Final[Mapping[str, int]] = {
     ErrorCode.CONFLICT: 409,
     ErrorCode.INVALID_CANDIDATE: 400,
     ErrorCode.TOO_MANY_CANDIDATES: 400,
+    ErrorCode.TOO_MANY_OFFERS: 429,
     ErrorCode.INVALID_MESSAGE: 400,
     ErrorCode.BUSY: 429,
     ErrorCode.NOT_IN_THIS_VERSION: 501,

@@ -20,6 +20,8 @@ logger = logging.getLogger("remotemedia.signaling")
 
 T = TypeVar("T")
 ShutdownHook = Callable[[], Awaitable[None]]
+COME_BACK: Final = frozenset({ErrorCode.SERVER_FULL, ErrorCode.TOO_MANY_OFFERS})
+"""The host's refusals that a client is told when to come back after."""
 READY_CACHE_S: Final = 1.0
 """How long a readiness result serves: checks push a frame through, so they must not add up."""
 
@@ -86,7 +88,7 @@ class Service:
             answer = await self._admit(offer)
         except ApiError as error:
             self.metrics.offers.labels(error.code).inc()
-            if error.code == ErrorCode.SERVER_FULL and error.retry_after is None:
+            if error.code in COME_BACK and error.retry_after is None:
                 error.retry_after = self.config.timeouts.retry_after_s
             raise
         self.metrics.offers.labels("answered").inc()

@@ -50,6 +50,8 @@ codes! {
     InvalidCandidate = "RM-2006",
     /// More candidates than a peer may have.
     TooManyCandidates = "RM-2007",
+    /// Offers on one connection follow each other too fast.
+    TooManyOffers = "RM-2008",
     /// ICE found no path in time.
     IceTimeout = "RM-3001",
     /// DTLS failed or did not finish in time.

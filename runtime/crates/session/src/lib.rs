@@ -36,7 +36,7 @@ pub use api::{
 pub use closing::CLOSE_TIME;
 pub use events::{MAX_NOTIFICATIONS, MAX_RING_BYTES, MAX_RING_EVENTS, Notification};
 pub use outbox::{MAX_BACKLOG, MAX_EVENT_AGE, MAX_EVENT_BYTES, MAX_LIVE_BYTES};
-pub use participant::{MAX_CONTROL_WAITING, MAX_TRACKS};
+pub use participant::{MAX_CONTROL_WAITING, MAX_TRACKS, OFFER_INTERVAL, OFFERS_AT_ONCE};
 pub use publish::result_body;
 pub use sessions::Sessions;
 pub use stats::{ParticipantStats, SessionStats, StreamStats};

@@ -13,7 +13,7 @@ use remotemedia_wire::MAX_CONTROL_BYTES;
 use crate::api::{OfferReply, OfferRequest, SessionError};
 use crate::events::Notification;
 use crate::outbox::Outbox;
-use crate::participant::{End, Participant, Phase, TICK};
+use crate::participant::{Allowance, End, Participant, Phase, TICK};
 use crate::router::Routes;
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -24,7 +24,7 @@ impl Sessions {
     /// # Errors
     /// What is wrong with the offer (its SDP, no codec in common), `UnknownId` for a session that is
     /// not there, `Conflict` for a session that ends or an id that is taken, `ServerFull`,
-    /// `Draining`. Nothing is left behind then.
+    /// `TooManyOffers`, `Draining`. Nothing is left behind then.
     pub fn offer(
         &mut self,
         now: Micros,
@@ -37,7 +37,19 @@ impl Sessions {
                 "the server is shutting down: try again in a moment",
             ));
         }
-        match self.by_pc.get(request.pc_id.as_str()).copied() {
+        let known = self.by_pc.get(request.pc_id.as_str()).copied();
+        if let Some(participant) = known.and_then(|key| self.peers.get_mut(key))
+            && !participant.offers.take(now)
+        {
+            return Err(SessionError {
+                hint: Some("wait a second before the next one".to_owned()),
+                ..SessionError::new(
+                    ErrorCode::TooManyOffers,
+                    "offers on this connection follow each other too fast",
+                )
+            });
+        }
+        match known {
             Some(peer) if request.restart => self.restart(now, peer, &request),
             Some(peer) => self.renegotiate(now, peer, &request),
             None if request.new_session => self.create(now, &request),
@@ -143,6 +155,7 @@ impl Sessions {
         let entry = Entry {
             pc_id: participant.pc_id.clone(),
             named: Some((participant.name.clone(), participant.joined)),
+            offers: participant.offers,
         };
         let want = if participant.joined { Want::Optional } else { Want::Required };
         let (peer, sdp) = self.answer(now, &request.sdp, want)?;
@@ -177,7 +190,7 @@ impl Sessions {
         sdp: String,
     ) -> OfferReply {
         let session = self.sessions.get_mut(session_key).expect("the caller found the session");
-        let Entry { pc_id, named } = entry;
+        let Entry { pc_id, named, offers } = entry;
         let (name, joined) =
             named.unwrap_or_else(|| (session.name_participant(), !session.participants.is_empty()));
         let session_id = session.id.clone();
@@ -202,6 +215,7 @@ impl Sessions {
             busy: 0,
             ignored: 0,
             told_too_large: Vec::new(),
+            offers,
         });
         session.participants.push(key);
         if let Some(participant) = self.peers.get_mut(key) {
@@ -220,11 +234,13 @@ struct Entry {
     pc_id: Arc<str>,
     /// The participant that it goes on as, and whether that one had joined.
     named: Option<(Arc<str>, bool)>,
+    /// What is left of that one's offers.
+    offers: Allowance,
 }
 
 impl Entry {
     fn new(request: &OfferRequest) -> Entry {
-        Entry { pc_id: request.pc_id.as_str().into(), named: None }
+        Entry { pc_id: request.pc_id.as_str().into(), named: None, offers: Allowance::default() }
     }
 }
 

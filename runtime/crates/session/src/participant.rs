@@ -18,6 +18,13 @@ pub const MAX_CONTROL_WAITING: usize = 64;
 /// Tracks of one participant that are received; packets of further ones are ignored, counted.
 pub const MAX_TRACKS: usize = 8;
 
+/// Renegotiations and restarts of one connection that are taken at once; then it is one each
+/// [`OFFER_INTERVAL`], and others are refused with `TooManyOffers`.
+pub const OFFERS_AT_ONCE: u32 = 8;
+
+/// See [`OFFERS_AT_ONCE`].
+pub const OFFER_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often a participant gets figures and its streams' senders a report.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 
@@ -46,6 +53,27 @@ impl End {
 
     pub(crate) fn error(code: ErrorCode, reason: impl Into<String>) -> End {
         End { reason: reason.into(), code: Some(code) }
+    }
+}
+
+/// How many more offers a connection's id may be used for: [`OFFERS_AT_ONCE`], then one each
+/// [`OFFER_INTERVAL`]. A restart makes a connection and throws one away, so nothing else would
+/// bound what a client can ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowance {
+    /// When all of them are there again.
+    full_at: Micros,
+}
+
+impl Allowance {
+    /// Takes one; false where none is left.
+    pub(crate) fn take(&mut self, now: Micros) -> bool {
+        let used_until = self.full_at.max(now);
+        let taken = used_until.since(now) <= OFFER_INTERVAL * (OFFERS_AT_ONCE - 1);
+        if taken {
+            self.full_at = used_until + OFFER_INTERVAL;
+        }
+        taken
     }
 }
 
@@ -91,6 +119,8 @@ pub(crate) struct Participant {
     /// Packets of tracks that are not received.
     pub(crate) ignored: u64,
     /// When it was last told that a result was too large for it, by node: as many as its graph has.
+    /// Further offers on its connection.
+    pub(crate) offers: Allowance,
     pub(crate) told_too_large: Vec<(Arc<str>, Micros)>,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{SERVER, Wish, World, energy, ms};
 use remotemedia_core::ErrorCode;
-use remotemedia_session::{Audience, OfferRequest};
+use remotemedia_session::{Audience, OFFER_INTERVAL, OFFERS_AT_ONCE, OfferRequest};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -155,4 +155,42 @@ fn an_answer_announces_the_servers_address() {
     let client = world.open(&energy(), Wish::speaking());
     let answer = &world.clients[client].reply().sdp;
     assert!(answer.contains(&format!("{} {}", SERVER.ip(), SERVER.port())), "{answer}");
+}
+
+#[test]
+fn restarts_and_renegotiations_of_one_connection_are_limited_and_come_back() {
+    for restart in [true, false] {
+        let mut world = World::new(9);
+        let plan = energy();
+        let client = world.open(&plan, Wish::speaking());
+        let other = world.open(&plan, Wish::speaking());
+        world.run(SECOND);
+        let sdp = world.clients[client].offer.clone();
+        for turn in 0..OFFERS_AT_ONCE {
+            let offer = world.offer_again(client, &plan, sdp.clone(), restart);
+            assert!(offer.is_ok(), "restart {restart}, offer {turn}: {offer:?}");
+        }
+        let refused = world.offer_again(client, &plan, sdp.clone(), restart).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::TooManyOffers);
+        assert_eq!(world.server.live().peers, 2, "the connection of before stays");
+        let theirs = world.clients[other].offer.clone();
+        world.offer_again(other, &plan, theirs, false).expect("others are not concerned");
+        world.run(OFFER_INTERVAL);
+        world.offer_again(client, &plan, sdp.clone(), restart).unwrap();
+        let refused = world.offer_again(client, &plan, sdp, restart).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::TooManyOffers, "one more each interval");
+    }
+}
+
+#[test]
+fn an_offer_every_other_second_is_taken_for_ever() {
+    let mut world = World::new(10);
+    let plan = energy();
+    let client = world.open(&plan, Wish::speaking());
+    let sdp = world.clients[client].offer.clone();
+    for turn in 0..3 * OFFERS_AT_ONCE {
+        world.run(2 * OFFER_INTERVAL);
+        let offer = world.offer_again(client, &plan, sdp.clone(), false);
+        assert!(offer.is_ok(), "{turn}: {offer:?}");
+    }
 }
