@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use remotemedia_core::{ErrorCode, Key, Micros};
+use remotemedia_core::{AudioFormat, ErrorCode, Key, Micros};
 use remotemedia_executor::Plan;
 use remotemedia_media::{Receiver, ReceiverConfig};
 use remotemedia_peer::sdp::{MediaWants, Want};
@@ -69,7 +69,8 @@ impl Sessions {
         }
         check_source(&request.plan)?;
         // A pipeline takes its audio from someone, and at first there is nobody else.
-        let (peer, sdp) = self.answer(now, &request.sdp, Want::Required)?;
+        let receive = request.plan.source_format();
+        let (peer, sdp) = self.answer(now, &request.sdp, Want::Required, receive)?;
         let id: Arc<str> = request.session_id.as_str().into();
         let instance = self.executor.create(request.plan.clone());
         let session = Session::new(
@@ -105,7 +106,8 @@ impl Sessions {
                 format!("the session has {max} participants, which is the most that it may have"),
             ));
         }
-        let (peer, sdp) = self.answer(now, &request.sdp, Want::Optional)?;
+        let receive = session.plan.source_format();
+        let (peer, sdp) = self.answer(now, &request.sdp, Want::Optional, receive)?;
         Ok(self.enter(now, key, Entry::new(request), peer, sdp))
     }
 
@@ -149,16 +151,18 @@ impl Sessions {
         let unknown = || SessionError::unknown("peer", &request.pc_id);
         let participant = self.peers.get(old).ok_or_else(unknown)?;
         let session = participant.session;
-        if self.sessions.get(session).is_none_or(|session| session.closing.is_some()) {
-            return Err(SessionError::new(ErrorCode::Conflict, "the session is ending"));
-        }
+        let plan = match self.sessions.get(session) {
+            Some(session) if session.closing.is_none() => &session.plan,
+            _ => return Err(SessionError::new(ErrorCode::Conflict, "the session is ending")),
+        };
+        let receive = plan.source_format();
         let entry = Entry {
             pc_id: participant.pc_id.clone(),
             named: Some((participant.name.clone(), participant.joined)),
             offers: participant.offers,
         };
         let want = if participant.joined { Want::Optional } else { Want::Required };
-        let (peer, sdp) = self.answer(now, &request.sdp, want)?;
+        let (peer, sdp) = self.answer(now, &request.sdp, want, receive)?;
         let reply = self.enter(now, session, entry, peer, sdp);
         self.cut(now, old, End::new("replaced by a new connection"));
         Ok(reply)
@@ -169,6 +173,7 @@ impl Sessions {
         now: Micros,
         offer: &str,
         audio: Want,
+        receive: AudioFormat,
     ) -> Result<(Peer, String), SessionError> {
         let mut config = PeerConfig::new(
             self.config.identity.clone(),
@@ -177,6 +182,7 @@ impl Sessions {
             self.config.candidates.clone(),
         );
         config.max_message_size = MAX_CONTROL_BYTES;
+        config.receive = receive;
         Ok(Peer::answer(config, now, offer, &MediaWants { audio })?)
     }
 

@@ -50,7 +50,7 @@ impl Peer {
             .map(|direction| OfferAudio {
                 direction: *direction,
                 ssrc: peer.ssrc,
-                stereo: peer.config.stereo,
+                receive: peer.config.receive,
             })
             .collect();
         let sdp = build_offer(&OfferParams {
@@ -178,7 +178,7 @@ impl Peer {
                 candidates: &self.candidates,
                 session_id: self.session_id,
                 session_version: self.session_version,
-                stereo: self.config.stereo,
+                receive: self.config.receive,
                 max_message_size: self.config.max_message_size as u64,
             },
         )

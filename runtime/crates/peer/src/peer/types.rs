@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use remotemedia_core::{AudioFormat, ChannelCount, SampleRate};
 
 use crate::{ChannelId, CloseReason, Identity, Reliability, RtpHeader, Seed};
 
@@ -18,8 +19,8 @@ pub struct PeerConfig {
     pub seed: Seed,
     /// Addresses that the peer can be reached at, the best first.
     pub local_candidates: Vec<SocketAddr>,
-    /// Asks for stereo.
-    pub stereo: bool,
+    /// The audio that is of use here: senders are asked not to send more.
+    pub receive: AudioFormat,
     /// The largest message taken on a data channel, in bytes.
     pub max_message_size: usize,
     /// Bytes that one data channel may have waiting before [`SendError::Full`](crate::SendError).
@@ -45,7 +46,7 @@ impl PeerConfig {
             anchor,
             seed,
             local_candidates,
-            stereo: false,
+            receive: AudioFormat { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO },
             max_message_size: 256 * 1024,
             max_buffered: 1024 * 1024,
             mtu: 1191,

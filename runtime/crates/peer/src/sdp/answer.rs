@@ -1,3 +1,5 @@
+use remotemedia_core::AudioFormat;
+
 use super::write::{Writer, opus_fmtp};
 use super::{
     AudioSection, Codec, DataSection, Direction, Fingerprint, Media, MediaKind, MediaWants,
@@ -29,8 +31,8 @@ pub struct AnswerParams<'a> {
     pub session_id: u64,
     /// The version in the origin line: one more with each description.
     pub session_version: u64,
-    /// Asks the other side for stereo.
-    pub stereo: bool,
+    /// The audio that is of use here.
+    pub receive: AudioFormat,
     /// The largest message that we take, in bytes.
     pub max_message_size: u64,
 }
@@ -263,7 +265,7 @@ pub fn build_answer(offer: &Offer, agreed: &Negotiated, params: &AnswerParams<'_
                 }
                 out.line(&format!("a={}", audio.direction.as_str()));
                 out.line("a=rtcp-mux");
-                out.opus(audio.payload_type, &opus_fmtp(params.stereo));
+                out.opus(audio.payload_type, &opus_fmtp(params.receive));
             }
             (SectionUse::Data, ..) => {
                 out.media(&media.name, &media.protocol, DATA_FORMAT);

@@ -1,3 +1,5 @@
+use remotemedia_core::AudioFormat;
+
 use super::answer::{
     DATA_FORMAT, LEVEL_EXTENSION, MID_EXTENSION, audio_section, data_section, is_data, opus,
     transport,
@@ -19,8 +21,8 @@ pub struct OfferAudio {
     pub direction: Direction,
     /// Our synchronisation source.
     pub ssrc: u32,
-    /// Asks the other side for stereo and says that we send it.
-    pub stereo: bool,
+    /// The audio that is of use here; what we send has as many channels.
+    pub receive: AudioFormat,
 }
 
 /// What to offer.
@@ -77,8 +79,8 @@ fn audio_lines(out: &mut Writer, audio: &OfferAudio, cname: &str) {
     out.line(&format!("a=extmap:4 {MID_EXTENSION}"));
     out.line(&format!("a={}", audio.direction.as_str()));
     out.line("a=rtcp-mux");
-    let mut fmtp = opus_fmtp(audio.stereo);
-    if audio.stereo && audio.direction.sends() {
+    let mut fmtp = opus_fmtp(audio.receive);
+    if audio.receive.channels.get() > 1 && audio.direction.sends() {
         fmtp.push_str(";sprop-stereo=1");
     }
     out.opus(OPUS_PAYLOAD_TYPE, &fmtp);

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use remotemedia_core::ErrorCode;
+use remotemedia_core::{AudioFormat, ChannelCount, ErrorCode, SampleRate};
 
 use super::*;
 use crate::ice::{Candidate, Credentials};
@@ -39,7 +39,14 @@ fn credentials() -> Credentials {
     Credentials { ufrag: "abcd".into(), pwd: "abcdefghijklmnopqrstuv".into() }
 }
 
-fn answer_with(offer: &Offer, agreed: &Negotiated, stereo: bool) -> String {
+fn format(hz: u32, channels: u8) -> AudioFormat {
+    AudioFormat {
+        rate: SampleRate::new(hz).unwrap(),
+        channels: ChannelCount::new(channels).unwrap(),
+    }
+}
+
+fn answer_with(offer: &Offer, agreed: &Negotiated, receive: AudioFormat) -> String {
     let candidates = [
         Candidate::host("192.0.2.1:4000".parse().unwrap(), 65535),
         Candidate::host("[2001:db8::1]:4000".parse().unwrap(), 65534),
@@ -50,7 +57,7 @@ fn answer_with(offer: &Offer, agreed: &Negotiated, stereo: bool) -> String {
         candidates: &candidates,
         session_id: 7,
         session_version: 3,
-        stereo,
+        receive,
         max_message_size: 65536,
     };
     build_answer(offer, agreed, &params)
@@ -59,7 +66,7 @@ fn answer_with(offer: &Offer, agreed: &Negotiated, stereo: bool) -> String {
 fn answer(text: &str) -> String {
     let offer = parse(text);
     let agreed = negotiate(&offer, &WANTS).unwrap();
-    answer_with(&offer, &agreed, false)
+    answer_with(&offer, &agreed, format(48_000, 1))
 }
 
 fn refused(text: &str, wants: Want) -> SdpError {
@@ -104,7 +111,7 @@ fn every_section_is_answered_in_order_with_its_mid() {
         let agreed = negotiate(&offer, &WANTS).unwrap();
         use SectionUse::{Audio, Data, Inactive};
         assert_eq!(agreed.sections, [Audio(0), Inactive, Inactive, Data]);
-        let answer = parse(&answer_with(&offer, &agreed, false));
+        let answer = parse(&answer_with(&offer, &agreed, format(48_000, 1)));
         let mids: Vec<_> = answer.media.iter().map(|media| media.mid.as_deref()).collect();
         assert_eq!(mids, [Some("0"), Some("1"), Some("2"), Some("3")]);
         assert_eq!(answer.bundle, ["0", "1", "2", "3"]);
@@ -172,15 +179,29 @@ fn another_parser_reads_our_descriptions() {
 fn answer_or_skip(text: &str) -> Option<String> {
     let offer = parse(text);
     let agreed = negotiate(&offer, &MediaWants { audio: Want::Optional }).ok()?;
-    Some(answer_with(&offer, &agreed, true))
+    Some(answer_with(&offer, &agreed, format(48_000, 2)))
 }
 
 #[test]
 fn stereo_is_asked_for_on_purpose_alone() {
     let offer = parse(CHROMIUM);
     let agreed = negotiate(&offer, &WANTS).unwrap();
-    assert!(!answer_with(&offer, &agreed, false).contains("stereo"));
-    assert!(answer_with(&offer, &agreed, true).contains("useinbandfec=1;stereo=1\r\n"));
+    assert!(!answer_with(&offer, &agreed, format(48_000, 1)).contains("stereo"));
+    let stereo = answer_with(&offer, &agreed, format(48_000, 2));
+    assert!(stereo.contains("useinbandfec=1;stereo=1\r\n"));
+}
+
+#[test]
+fn no_more_bandwidth_is_asked_for_than_is_of_use() {
+    let offer = parse(CHROMIUM);
+    let agreed = negotiate(&offer, &WANTS).unwrap();
+    for (hz, asked) in [(8_000, 8_000), (11_025, 12_000), (16_000, 16_000), (22_050, 24_000)] {
+        let answer = answer_with(&offer, &agreed, format(hz, 1));
+        assert!(answer.contains(&format!("useinbandfec=1;maxplaybackrate={asked}\r\n")), "{hz}");
+    }
+    for hz in [44_100, 48_000] {
+        assert!(!answer_with(&offer, &agreed, format(hz, 1)).contains("maxplaybackrate"), "{hz}");
+    }
 }
 
 #[test]
@@ -294,7 +315,7 @@ fn without_a_group_one_section_is_accepted() {
     let offer = parse(&text);
     let agreed = negotiate(&offer, &WANTS).unwrap();
     assert_eq!(agreed.sections, [SectionUse::Audio(0), SectionUse::Rejected]);
-    let answer = answer_with(&offer, &agreed, false);
+    let answer = answer_with(&offer, &agreed, format(48_000, 1));
     assert!(!answer.contains("BUNDLE"));
     assert!(answer.contains("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"));
 }
@@ -307,7 +328,7 @@ fn what_makes_no_sense_is_rejected_and_the_transport_moves_on() {
     let agreed = negotiate(&offer, &MediaWants { audio: Want::Optional }).unwrap();
     assert_eq!(agreed.sections[0], SectionUse::Rejected);
     assert_eq!(agreed.remote.candidates, offer.media[1].candidates);
-    let answer = parse(&answer_with(&offer, &agreed, false));
+    let answer = parse(&answer_with(&offer, &agreed, format(48_000, 1)));
     assert_eq!(answer.bundle, ["1", "2", "3"]);
     assert_eq!(answer.media[0].port, 0);
     assert_eq!((answer.media[0].candidates.len(), answer.media[1].candidates.len()), (0, 2));
@@ -316,7 +337,10 @@ fn what_makes_no_sense_is_rejected_and_the_transport_moves_on() {
     let offer = parse(&format!("{}{strange}", CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 0 1 9 10")));
     let agreed = negotiate(&offer, &WANTS).unwrap();
     assert_eq!(agreed.sections[2..], [SectionUse::Rejected; 2]);
-    assert!(answer_with(&offer, &agreed, false).contains("m=text 0 UDP/TLS/RTP/SAVPF 98\r\n"));
+    assert!(
+        answer_with(&offer, &agreed, format(48_000, 1))
+            .contains("m=text 0 UDP/TLS/RTP/SAVPF 98\r\n")
+    );
 }
 
 #[test]
@@ -363,7 +387,8 @@ fn line_ends_without_a_carriage_return_will_do() {
 }
 
 fn offer_text(audio: usize, data: bool) -> String {
-    let section = OfferAudio { direction: Direction::SendOnly, ssrc: 99, stereo: true };
+    let section =
+        OfferAudio { direction: Direction::SendOnly, ssrc: 99, receive: format(48_000, 2) };
     build_offer(&OfferParams {
         credentials: &credentials(),
         fingerprint: Fingerprint([1; 32]),
@@ -382,7 +407,7 @@ fn our_own_offer_is_answered_and_agreed_on_by_both() {
     let text = offer_text(2, true);
     let offer = parse(&text);
     let there = negotiate(&offer, &WANTS).unwrap();
-    let answer = answer_with(&offer, &there, false);
+    let answer = answer_with(&offer, &there, format(48_000, 1));
     let here = parse_answer(&answer, &offer, &Limits::default()).unwrap();
     assert_eq!(here.sections, there.sections);
     assert_ne!(here.dtls_client, there.dtls_client);
@@ -432,7 +457,7 @@ fn an_answer_that_does_not_fit_the_offer_is_refused() {
 fn survives(text: &str) {
     let Ok(offer) = parse_offer(text, &Limits::default()) else { return };
     let Ok(agreed) = negotiate(&offer, &MediaWants { audio: Want::Optional }) else { return };
-    let answer = answer_with(&offer, &agreed, true);
+    let answer = answer_with(&offer, &agreed, format(48_000, 2));
     let answer = parse_offer(&answer, &Limits::default()).unwrap();
     assert_eq!(answer.media.len(), offer.media.len());
     for (ours, theirs) in answer.media.iter().zip(&offer.media) {

@@ -1,5 +1,7 @@
 //! The lines that answers and offers share.
 
+use remotemedia_core::AudioFormat;
+
 use super::answer::SCTP_PORT;
 use super::{Codec, Fingerprint, Media, Setup};
 use crate::ice::{Candidate, Credentials};
@@ -97,11 +99,17 @@ impl Writer {
 }
 
 /// What we like to receive (RFC 7587, section 6.1): packets from 10 ms on, forward error
-/// correction, and stereo where it is asked for.
-pub(super) fn opus_fmtp(stereo: bool) -> String {
+/// correction, stereo where it is of use, and no more bandwidth than is. An encoder that heeds
+/// the latter sends fewer bits, and of what it sends nothing is decoded in vain.
+pub(super) fn opus_fmtp(receive: AudioFormat) -> String {
     let mut fmtp = String::from("minptime=10;useinbandfec=1");
-    if stereo {
+    if receive.channels.get() > 1 {
         fmtp.push_str(";stereo=1");
+    }
+    // The rates of Opus' bandwidths (RFC 6716, section 2); 48 kHz is what it does unasked.
+    let enough = [8_000, 12_000, 16_000, 24_000].into_iter().find(|hz| *hz >= receive.rate.hz());
+    if let Some(hz) = enough {
+        fmtp.push_str(&format!(";maxplaybackrate={hz}"));
     }
     fmtp
 }
