@@ -19,11 +19,15 @@ use crate::lane::{LaneItem, LaneToken};
 use crate::notification::Notification;
 use crate::published::Published;
 use crate::queue::WakeQueue;
-use crate::socket::{MediaSocket, ReceiveBuffers, SendRun};
+use crate::socket::{Batch, MediaSocket, ReceiveBuffers, SendRun};
 use crate::{EngineError, EngineStartError};
 
 /// Batches received before the sessions run: bounds how long one turn can take under a flood.
 const MAX_BATCHES_PER_TURN: usize = 16;
+
+/// Turns begin at least this far apart: packets of many sessions that come one by one share the cost
+/// of a turn (a wake-up, a look at every queue). What comes after a pause is served at once.
+const MIN_TURN: Duration = Duration::from_micros(500);
 
 /// How long a Silero window may wait for those of other sessions: gains a third of the CPU where
 /// there are many, costs nothing where there are few.
@@ -114,6 +118,7 @@ impl Reactor {
     pub(crate) async fn run(mut self) {
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
+        let mut next_turn = std::time::Instant::now();
         loop {
             let deadline = self.sessions.poll_timeout().map(|at| self.clock.instant(at).into());
             if let Some(deadline) = deadline
@@ -131,6 +136,12 @@ impl Reactor {
                 _ = self.socket.writable(), if !self.waiting.is_empty() => {}
                 () = &mut timer, if deadline.is_some() => {}
             }
+            let woken = std::time::Instant::now();
+            if let Some(early) = next_turn.checked_duration_since(woken) {
+                // The thread is the reactor's own, and its timers are coarser than this.
+                std::thread::sleep(early);
+            }
+            next_turn = woken.max(next_turn) + MIN_TURN;
             self.receive();
             while let Some(next) = command.take().or_else(|| self.commands.try_recv().ok()) {
                 if matches!(next, Command::Stop) {
@@ -157,7 +168,8 @@ impl Reactor {
                 sessions.handle_datagram(now, from, local, datagram);
             });
             match received {
-                Ok(_) => {}
+                Ok(Batch::Full) => {}
+                Ok(Batch::Last) => return,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // An ICMP answer to something sent earlier: consent decides whether a peer is gone.
                 Err(error) => log::debug!("receive: {error}"),

@@ -19,6 +19,15 @@ const RECEIVE_BUFFER_BYTES: usize = 65_536;
 /// The longest datagram run handed to the kernel at once (UDP length field, less headers).
 const MAX_GSO_BYTES: usize = 60_000;
 
+/// Whether a batch that was received took all that there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// There may be more.
+    Full,
+    /// What comes next came later.
+    Last,
+}
+
 /// A UDP socket with its batching state.
 #[derive(Debug)]
 pub(crate) struct MediaSocket {
@@ -72,12 +81,12 @@ impl MediaSocket {
     }
 
     /// Receives up to one batch and gives each datagram to `each` with its source and the local
-    /// address it came to; returns how many.
+    /// address it came to.
     pub(crate) fn receive(
         &self,
         buffers: &mut ReceiveBuffers,
         mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
-    ) -> io::Result<usize> {
+    ) -> io::Result<Batch> {
         let ReceiveBuffers { bytes, meta } = buffers;
         let batches = {
             let mut chunks = bytes.chunks_exact_mut(RECEIVE_BUFFER_BYTES);
@@ -87,7 +96,6 @@ impl MediaSocket {
                 self.state.recv(UdpSockRef::from(&self.socket), &mut slices, meta)
             })?
         };
-        let mut count = 0;
         for (meta, buffer) in
             meta.iter().zip(bytes.chunks_exact(RECEIVE_BUFFER_BYTES)).take(batches)
         {
@@ -98,10 +106,9 @@ impl MediaSocket {
             }
             for datagram in buffer[..meta.len.min(buffer.len())].chunks(meta.stride) {
                 each(from, local, datagram);
-                count += 1;
             }
         }
-        Ok(count)
+        Ok(if batches == BATCH_SIZE { Batch::Full } else { Batch::Last })
     }
 
     /// Sends one run of datagrams.
