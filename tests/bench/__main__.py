@@ -16,37 +16,55 @@ from rich.table import Table
 from tests.bench import harness
 from tests.bench.harness import Load, LoadGenerator, Target
 from tests.bench.plot import draw
+from tests.support import opus
 
 OURS_STREAMS = (10, 40, 100, 250, 350)
+OURS_UNASKED_STREAMS = (250,)
 AIORTC_STREAMS = {"energy": (10, 40), "silero": (10, 30)}
 PIPELINES = {"energy": "mic-energy", "silero": "mic-vad"}
 AIORTC_PORT = 18_090
 
-Results = dict[tuple[str, str], list[Load]]
+Results = dict[tuple[str, str, str], list[Load]]
+"""By server, VAD and packets."""
 
 
 def measure(seconds: float, streams: tuple[int, ...]) -> Results:
-    """Run everything; keys are (server, VAD)."""
+    """Run everything."""
     results: Results = {}
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        loadgen = LoadGenerator(
-            harness.build_loadgen(), harness.write_packets(folder / "speech.opus")
-        )
+        program = harness.build_loadgen()
+        loadgens = {
+            bandwidth.name: LoadGenerator(
+                program, harness.write_packets(folder / f"{bandwidth.name}.opus", bandwidth)
+            )
+            for bandwidth in (opus.WIDEBAND, opus.FULLBAND)
+        }
 
-        def run(server: AbstractContextManager[Target], vad: str, count: int) -> Load:
+        def run(server: AbstractContextManager[Target], vad: str, packets: str, count: int) -> Load:
             # A fresh server each time. Its first connection pays for what all share and is left
             # out of the memory of a session.
             with server as target:
-                loadgen.run(target, PIPELINES[vad], 1, 1.0)
-                return loadgen.run(target, PIPELINES[vad], count, seconds)
+                loadgens[packets].run(target, PIPELINES[vad], 1, 1.0)
+                return loadgens[packets].run(target, PIPELINES[vad], count, seconds)
 
         for vad in PIPELINES:
             log = folder / f"{vad}.log"
-            results["ours", vad] = [run(harness.ours(log), vad, count) for count in streams]
-            results["aiortc", vad] = [
-                run(harness.aiortc(vad, AIORTC_PORT), vad, count) for count in AIORTC_STREAMS[vad]
-            ]
+            # Ours asks browsers for wideband, aiortc asks for nothing; each gets the other, too.
+            for packets, counts in (
+                (opus.WIDEBAND.name, streams),
+                (opus.FULLBAND.name, OURS_UNASKED_STREAMS if streams == OURS_STREAMS else ()),
+            ):
+                results["ours", vad, packets] = [
+                    run(harness.ours(log), vad, packets, count) for count in counts
+                ]
+            for packets, counts in (
+                (opus.WIDEBAND.name, AIORTC_STREAMS[vad][-1:]),
+                (opus.FULLBAND.name, AIORTC_STREAMS[vad]),
+            ):
+                results["aiortc", vad, packets] = [
+                    run(harness.aiortc(vad, AIORTC_PORT), vad, packets, count) for count in counts
+                ]
     return results
 
 
@@ -56,6 +74,7 @@ def table(results: Results) -> Table:
     for heading in (
         "server",
         "VAD",
+        "packets",
         "streams",
         "CPU ms / stream-s",
         "latency p50 ms",
@@ -65,12 +84,15 @@ def table(results: Results) -> Table:
         "RSS KiB / session",
         "results / stream-s",
     ):
-        shown.add_column(heading, justify="left" if heading in {"server", "VAD"} else "right")
-    for (server, vad), loads in results.items():
+        shown.add_column(
+            heading, justify="left" if heading in {"server", "VAD", "packets"} else "right"
+        )
+    for (server, vad, packets), loads in results.items():
         for load in loads:
             shown.add_row(
                 server,
                 vad,
+                packets,
                 f"{load.connected}/{load.streams}",
                 f"{load.cpu_ms_per_stream_second:.2f}",
                 f"{load.latency_p50_ms:.2f}",

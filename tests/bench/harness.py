@@ -66,9 +66,9 @@ def build_loadgen() -> Path:
     return target / "release" / "remotemedia-loadgen"
 
 
-def write_packets(path: Path) -> Path:
+def write_packets(path: Path, bandwidth: opus.Bandwidth) -> Path:
     """Opus packets of real speech: big-endian lengths of 16 bits, then the bytes."""
-    packets = opus.encode(speech.load(speech.JFK, opus.RATE))
+    packets = opus.encode(speech.load(speech.JFK, opus.RATE), bandwidth)
     path.write_bytes(b"".join(struct.pack(">H", len(p)) + p for p in packets))
     return path
 

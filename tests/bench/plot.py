@@ -13,11 +13,13 @@ from matplotlib import pyplot as plt
 from tests.bench.harness import Load
 
 
-def draw(results: Mapping[tuple[str, str], Sequence[Load]], path: Path) -> None:
-    """CPU and latency over the number of streams, one line a server and VAD."""
+def draw(results: Mapping[tuple[str, str, str], Sequence[Load]], path: Path) -> None:
+    """CPU and latency over the number of streams, one line a server, VAD and kind of packets."""
     figure, (cpu, latency) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for (server, vad), loads in results.items():
-        label = f"{server}, {vad}"
+    for (server, vad, packets), loads in results.items():
+        if not loads:
+            continue
+        label = f"{server}, {vad}, {packets}"
         style = "o-" if server == "ours" else "s--"
         streams = [load.streams for load in loads]
         cpu.plot(streams, [load.cpu_ms_per_stream_second for load in loads], style, label=label)

@@ -17,6 +17,7 @@ import psutil
 
 from tests.bench import harness
 from tests.bench.harness import LoadGenerator
+from tests.support import opus
 from tests.support.server import Server
 
 SPEAK_S = 1.0
@@ -43,7 +44,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         loadgen = LoadGenerator(
-            harness.build_loadgen(), harness.write_packets(folder / "speech.opus")
+            harness.build_loadgen(), harness.write_packets(folder / "speech.opus", opus.WIDEBAND)
         )
         with harness.our_server(folder / "server.log") as server:
             target = harness.Target(server.url, server.process.pid)
