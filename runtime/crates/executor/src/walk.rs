@@ -172,6 +172,7 @@ impl Mail {
         if let Offered::Overrun(lost) = mailbox.offer(self.now, frame, self.live) {
             instance.stats.overrun += lost;
             if let Some(lost) = mailbox.report(self.now) {
+                let lost = if lost == 1 { "a frame was" } else { &format!("{lost} frames were") };
                 outputs.push(Output {
                     instance: self.id,
                     node: instance.plan.nodes[self.index].id.clone(),
@@ -179,8 +180,8 @@ impl Mail {
                     kind: OutputKind::Error {
                         code: ErrorCode::NodeOverrun,
                         message: format!(
-                            "the node is too slow for live audio: {lost} frames were dropped; make \
-                             it faster, or enlarge its mailbox if it is slow only now and then"
+                            "the node is too slow for live audio: {lost} dropped; make it \
+                             faster, or enlarge its mailbox if it is slow only now and then"
                         ),
                         traceback: None,
                     },

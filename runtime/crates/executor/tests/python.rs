@@ -131,8 +131,13 @@ fn live_a_full_mailbox_loses_its_oldest_frames_and_says_so_once_a_second() {
     push(&mut executor, id, 0);
     let held = works(&mut executor, at(0));
     (1..120).for_each(|index| push(&mut executor, id, index));
-    let errors = codes(&drain(&mut executor));
-    assert_eq!(errors, [ErrorCode::NodeOverrun; 2]);
+    let outputs = drain(&mut executor);
+    assert_eq!(codes(&outputs), [ErrorCode::NodeOverrun; 2]);
+    for (output, says) in outputs.iter().zip([": a frame was dropped;", " 50 frames were dropped;"])
+    {
+        let OutputKind::Error { message, .. } = &output.kind else { unreachable!() };
+        assert!(message.contains(says), "{message}");
+    }
     executor.complete(at(120), held[0].token, value("1"));
     let next = works(&mut executor, at(120));
     assert_eq!(next[0].frame.meta.seq, 71, "49 waited beside the one that ran");
