@@ -94,6 +94,7 @@ lint-python: setup
 .PHONY: lint-web
 lint-web: web/node_modules/.installed
 	@cd web && npm run --silent lint && npm run --silent typecheck
+	@web/node_modules/.bin/eslint --max-warnings 0 --config web/eslint.scripts.config.js 'tests/support/*.mjs'
 
 .PHONY: test-rust
 test-rust: check-tools
