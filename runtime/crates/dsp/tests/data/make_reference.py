@@ -19,7 +19,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 
 MODEL = "silero_vad/data/silero_vad_16k_op15.onnx"
 WINDOW = 512
