@@ -61,6 +61,16 @@ class LaneItem(Protocol):
         """Data or an opaque object; None for audio."""
 
 
+    @property
+    def end(self) -> bool:
+        """True once for each node, after its last frame: every input of it has ended.
+
+        Such an item has no payload and the time at which the input ended. What is completed for it
+        is what the node held back; it goes the way of all results, and only then do the inputs end
+        that the node feeds. A node that never had a frame has its end too.
+        """
+
+
 class LaneData(Protocol):
     """A JSON value that a Python node gave."""
 
