@@ -12,11 +12,11 @@ from tests.support.peer import Peer, Tone
 from tests.support.server import Server
 
 ROUNDS, AT_ONCE = 6, 4
-POOLED_THREADS = 20
-"""Pools start threads only when work waits, so how many there are after a round depends on what
-happened to come at once: those for calls to the engine (8 at most), for files and names (CPUs + 4)
-and for nodes (one for each that works at once). With one thread left by any kind of end there would
-be more, as `ROUNDS * AT_ONCE` sessions end in each way."""
+POOLED_THREADS = 8 + AT_ONCE
+"""Pools start a thread only when work waits, so how many there are after a round depends on what
+happened to come at once: those for calls to the engine, 8 at most, and those for nodes, one for
+each that works at once. Were one thread left by any kind of end there would be more, as
+`ROUNDS * AT_ONCE` sessions end in each way."""
 
 
 async def each_way_once(api: Api) -> None:
