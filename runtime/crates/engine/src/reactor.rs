@@ -219,6 +219,7 @@ impl Reactor {
     }
 
     fn hand_out(&mut self) {
+        // Work goes first: who hears that a session has ended finds its last frames in the lane.
         let mut work = VecDeque::new();
         while let Some(item) = self.sessions.poll_lane() {
             work.push_back(LaneItem {
