@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.browsers.conftest import Microphone
 from tests.support.browser import Browser, browsing
 from tests.support.server import Server, serving
@@ -20,6 +22,33 @@ globalThis.fetch = (url, init) => {
 };
 undefined;
 """
+
+
+KEEP_CONNECTIONS = """
+const original = RTCPeerConnection.prototype.setRemoteDescription;
+RTCPeerConnection.prototype.setRemoteDescription = function (description) {
+  globalThis.connection = this;
+  return original.call(this, description);
+};
+undefined;
+"""
+TARGET_BIT_RATE = """
+connection.getStats().then((stats) =>
+  [...stats.values()].find((each) => each.type === "outbound-rtp").targetBitrate);
+"""
+
+
+@pytest.mark.parametrize(("pipeline", "bit_rate"), [("mic-vad", 20_000), ("mic-level", 32_000)])
+def test_a_browser_sends_no_more_bandwidth_than_is_made_use_of(
+    server: Server, chromium: Browser, pipeline: str, bit_rate: int
+) -> None:
+    page = chromium.open(f"{server.url}/{pipeline}")
+    page.evaluate(KEEP_CONNECTIONS)
+    page.start()
+    page.wait_results(1, "vad")
+    assert page.evaluate(TARGET_BIT_RATE) == bit_rate  # libwebrtc's for wideband and fullband
+    page.stop()
+    page.close()
 
 
 def test_firefox_gets_results(server: Server) -> None:
