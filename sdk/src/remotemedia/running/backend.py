@@ -16,7 +16,11 @@ from remotemedia.frames import Samples
 
 
 class LaneItem(Protocol):
-    """One frame for a Python node: audio, or a value."""
+    """One frame for a Python node: audio, or a value.
+
+    The last item of each node has an empty `port` and neither samples nor a value: all its inputs
+    have ended and what `flush` returns is its result.
+    """
 
     @property
     def token(self) -> int:
@@ -38,7 +42,7 @@ class LaneItem(Protocol):
 
     @property
     def port(self) -> str:
-        """The input port that the frame came to."""
+        """The input port that the frame came to; empty for the end of the input."""
 
     @property
     def seq(self) -> int: ...
@@ -59,7 +63,6 @@ class LaneItem(Protocol):
     @property
     def value(self) -> object:
         """Data or an opaque object; None for audio."""
-
 
     @property
     def end(self) -> bool:
