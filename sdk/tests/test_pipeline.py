@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 import subprocess
@@ -157,6 +158,23 @@ def test_instances_are_made_anew_with_the_same_arguments():
     assert second is not first
     assert (second.gain, second.offset, second.clip) == (2.0, 0.0, False)
     assert first.arguments == {"gain": 2.0, "clip": False}
+
+
+def test_the_defaults_may_be_awaited_or_not():
+    class Old(Node):
+        async def initialize(self):
+            await super().initialize()
+
+        async def cleanup(self):
+            super().cleanup()
+            await super().cleanup()
+
+        def process(self, data):
+            """Do nothing."""
+
+    made = Old("old")
+    asyncio.run(made.initialize())
+    asyncio.run(made.cleanup())
 
 
 def test_nodes_can_be_copied_and_pickled():

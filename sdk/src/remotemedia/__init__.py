@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remotemedia.base import FunctionNode, Node, node
+from remotemedia.base import FunctionNode, Node, Out, node
 from remotemedia.errors import (
     ConnectionLost,
     ManifestError,
@@ -43,6 +43,7 @@ __all__ = [
     "NodeError",
     "NodeSession",
     "NotInThisVersion",
+    "Out",
     "ParameterError",
     "Pipeline",
     "RemoteMediaError",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     ClassVar,
@@ -27,9 +28,42 @@ RuntimeHint = Literal["auto", "rust", "python"]
 """Where a node should run: the planner's choice, natively, or in Python."""
 Isolation = Literal["thread", "process"]
 """Where a Python node runs; ``process`` is for a later version."""
+PortType = Literal["audio", "data", "any"]
+"""What goes through a port: audio, a JSON value, or whatever a Python node takes and gives."""
+
+IN_PORT = "in"
+"""The input of a node that has one."""
+OUT_PORT = "out"
+"""The output of a node that has one."""
+MAX_PORTS = 16
+"""The most inputs, and the most outputs, that a node may have."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Out:
+    """A result for one of several outputs: ``return Out("left", audio)``.
+
+    Attributes:
+        port: the output's name, one of the node's `Node.outputs`.
+        value: what a node may return without it.
+    """
+
+    port: str
+    value: object
+
+
+class _Done:
+    """Nothing to wait for, whether it is awaited or not: ``await super().initialize()``."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_DONE = _Done()
 
 
 class Node:
@@ -48,13 +82,21 @@ class Node:
     with a tuple the array and its rate. It returns a dict or another JSON value (a ``node``
     result), an array (audio for what follows), a list of these, or None.
 
+    A node with several inputs or outputs names them in ``inputs`` and ``outputs``. It sees by
+    ``session.port`` where a payload comes from, and returns ``Out("name", value)`` for an output;
+    anything else goes to the first.
+
     Attributes:
+        inputs: names of the inputs; `connect` says ``node.name``.
+        outputs: names of the outputs.
         input_rate: the rate in hertz that ``process`` wants; None takes what comes.
         input_channels: the same for channels.
         output_rate: the rate of the audio that ``process`` returns; None is the input's.
         output_channels: the same for channels.
     """
 
+    inputs: tuple[str, ...] = (IN_PORT,)
+    outputs: tuple[str, ...] = (OUT_PORT,)
     input_rate: int | None = None
     input_channels: int | None = None
     output_rate: int | None = None
@@ -97,7 +139,7 @@ class Node:
 
     def initialize(self) -> Awaitable[None] | None:
         """Prepare, before the first frame. May be ``async def``."""
-        return None
+        return _DONE
 
     def flush(self) -> object:
         """End of input: write out what is held back. May be ``async def``."""
@@ -105,7 +147,7 @@ class Node:
 
     def cleanup(self) -> Awaitable[None] | None:
         """Free what `initialize` took, when the session has ended. May be ``async def``."""
-        return None
+        return _DONE
 
     @property
     def kind(self) -> str:

@@ -338,6 +338,8 @@ class Lanes:
                 _log.warning("%s of %s failed", step.__name__, mailbox.key[3], exc_info=True)
 
     def _step_on_thread(self, step: Callable[[], object]) -> None:
+        if _is_default(step):
+            return
         value = step()
         if isinstance(value, Awaitable):
             asyncio.run_coroutine_threadsafe(_await(value), self._loop).result()
