@@ -97,6 +97,7 @@ class FakeEngine:
     running: dict = field(default_factory=dict)
     answer: object = None
     drained: bool = False
+    hangs: bool = False
     closed: bool = False
 
     def __post_init__(self):
@@ -182,7 +183,12 @@ class FakeEngine:
     def close(self):
         self.closed = True
 
+    def counters(self):
+        live = {"sessions": len(self.running), "peers": 0}
+        return json.dumps({"live": live, "dropped": {"results_too_large": 3}})
+
     def live_objects(self):
+        assert not self.hangs, "a reactor was asked"
         return json.dumps({"sessions": len(self.running), "peers": 0})
 
     # What tests call.

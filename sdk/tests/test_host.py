@@ -340,6 +340,13 @@ async def test_counters(host, engine):
     figures = host.counters()
     assert figures["remotemedia_live_sessions"] == 1
     assert figures["remotemedia_lane_frames_total"] == 0
+    assert figures['remotemedia_dropped_total{cause="results_too_large"}'] == 3
+
+
+async def test_counters_ask_no_reactor(host, engine):
+    engine.hangs = True
+    await host.offer(Offer(SDP, pipeline="one"))
+    assert host.counters()["remotemedia_live_sessions"] == 1
 
 
 async def test_shutdown_drains_and_stops(runtime):

@@ -138,5 +138,8 @@ class PipelineHost(Protocol):
         ...
 
     def counters(self) -> Mapping[str, float]:
-        """Figures for `/metrics`: `name` or `name{label="value"}`; `..._total` only ever grows."""
+        """Figures for `/metrics`: `name` or `name{label="value"}`; `..._total` only ever grows.
+
+        It is called on the event loop, so it must not wait.
+        """
         ...

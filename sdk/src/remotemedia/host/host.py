@@ -213,7 +213,7 @@ class EngineHost:
             raise HostError(INTERNAL, "a frame went in and nothing came out.")
 
     def counters(self) -> Mapping[str, float]:
-        """Figures for metrics."""
+        """Figures for metrics, as of each reactor's last turn: nothing is waited for."""
         figures = {
             f"remotemedia_sessions_{name}_total": float(count)
             for name, count in self._counts.items()
@@ -222,10 +222,11 @@ class EngineHost:
         figures["remotemedia_observed_sessions"] = float(self._hub.observed)
         figures.update(self._lanes.counters())
         with contextlib.suppress(self._runtime.RuntimeFault):
-            alive = json.loads(self._engine.live_objects())
-            figures.update(
-                {f"remotemedia_live_{name}": float(count) for name, count in alive.items()}
-            )
+            told = json.loads(self._engine.counters())
+            for name, count in told["live"].items():
+                figures[f"remotemedia_live_{name}"] = float(count)
+            for cause, count in told["dropped"].items():
+                figures[f'remotemedia_dropped_total{{cause="{cause}"}}'] = float(count)
         return figures
 
     def _name(self, name: str | None) -> str:
