@@ -268,6 +268,10 @@ class BuiltinNode(Node):
     """The name in a manifest."""
     live_parameters: ClassVar[frozenset[str]] = frozenset()
     """What a client may change while a session runs."""
+    input_type: ClassVar[PortType] = "audio"
+    """What its inputs take."""
+    output_type: ClassVar[PortType] = "audio"
+    """What its outputs give."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Check the arguments' names, types and bounds."""

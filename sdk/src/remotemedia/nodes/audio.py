@@ -1,36 +1,30 @@
-"""Nodes that run natively on audio."""
+"""Nodes that work on audio.
+
+The rest that audio pipelines need is importable from here too: where audio comes in and goes out,
+mixing and splitting, files.
+"""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from remotemedia.base import BuiltinNode, RuntimeHint
+from remotemedia.base import RuntimeHint
 from remotemedia.errors import ParameterError
 from remotemedia.formats import SPEECH_RATE, AudioFormat, Channels, Rate
+from remotemedia.nodes.endpoints import AudioSink, AudioSource
+from remotemedia.nodes.files import FileReaderNode, FileWriterNode
+from remotemedia.nodes.native import Decibels, Milliseconds, NativeNode
+from remotemedia.nodes.routing import ChannelSplitNode, MixNode
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from remotemedia.nodes.native import Parameters
 
 Quality = Literal["low", "medium", "high"]
-Milliseconds = Annotated[int, Ge(0), Le(60_000)]
 Probability = Annotated[float, Ge(0.0), Le(1.0)]
-Parameters = dict[str, str | int | float]
-"""What the native runtime is given: everything explicit."""
-
-
-class NativeNode(BuiltinNode):
-    """A node of the native runtime, and what planning has to know about it."""
-
-    native_kind: ClassVar[str]
-    """The runtime's name for it."""
-
-    @abstractmethod
-    def native_parameters(self) -> Parameters:
-        """Give every parameter that the runtime wants, defaults filled in."""
-
-    def gives(self, taken: AudioFormat) -> AudioFormat:
-        """Give the output's format for an input's. Most nodes pass their audio on."""
-        return taken
 
 
 class AudioResampleNode(NativeNode):
@@ -193,7 +187,7 @@ class VADNode(NativeNode):
         negative = self.negative_threshold
         if negative is None:
             negative = round(max(self.threshold - 0.15, 0.0), 6)
-        parameters: Parameters = {
+        parameters: dict[str, JsonValue] = {
             "engine": self.engine,
             "threshold": self.threshold,
             "negative_threshold": negative,
@@ -243,7 +237,7 @@ class LevelMeterNode(NativeNode):
 
 
 class PassThroughNode(NativeNode):
-    """Pass audio on as it is.
+    """Pass everything on as it is: audio, and values where a node feeds it that gives values.
 
     Args:
         runtime_hint: where it should run.
@@ -257,3 +251,85 @@ class PassThroughNode(NativeNode):
     def native_parameters(self) -> Parameters:
         """Give nothing: there is nothing to set."""
         return {}
+
+
+class GainNode(NativeNode):
+    """Make audio louder or quieter.
+
+    Each sample is multiplied by 10^(gain_db / 20). Nothing is limited: samples may exceed 1.0, and
+    are cut there where audio leaves as Opus or as integers.
+
+    Args:
+        gain_db: the gain in dB; 6.02 doubles, -6.02 halves, 0 changes nothing.
+        runtime_hint: where it should run.
+    """
+
+    native_kind = "gain"
+    live_parameters = frozenset({"gain_db"})
+
+    def __init__(self, *, gain_db: Decibels = 0.0, runtime_hint: RuntimeHint = "auto") -> None:
+        super().__init__(runtime_hint=runtime_hint)
+        self.gain_db = gain_db
+
+    def native_parameters(self) -> Parameters:
+        """Give the gain."""
+        return {"gain_db": self.gain_db}
+
+
+class AudioBufferNode(NativeNode):
+    """Gather audio into chunks of one length, for nodes that want more than a packet at once.
+
+    Every chunk has exactly `duration_ms`, the first `overlap_ms` of it being the last of the chunk
+    before. At the end of the input comes what is left, which is shorter.
+
+    Args:
+        duration_ms: length of a chunk in milliseconds.
+        overlap_ms: how much of a chunk the next one repeats; less than `duration_ms`.
+        input_rate: rate in hertz that it wants to be fed with; None takes what comes.
+        runtime_hint: where it should run.
+    """
+
+    native_kind = "buffer"
+
+    def __init__(
+        self,
+        *,
+        duration_ms: Annotated[int, Ge(10), Le(60_000)] = 1000,
+        overlap_ms: Annotated[int, Ge(0), Le(59_999)] = 0,
+        input_rate: Rate | None = None,
+        runtime_hint: RuntimeHint = "auto",
+    ) -> None:
+        super().__init__(runtime_hint=runtime_hint)
+        if overlap_ms >= duration_ms:
+            raise ParameterError(
+                f"must be below duration_ms, which is {duration_ms}.", field="overlap_ms"
+            )
+        self.duration_ms = duration_ms
+        self.overlap_ms = overlap_ms
+        self.input_rate = input_rate
+
+    @property
+    def kind(self) -> str:
+        """``buffer``."""
+        return "buffer"
+
+    def native_parameters(self) -> Parameters:
+        """Give both lengths."""
+        return {"duration_ms": self.duration_ms, "overlap_ms": self.overlap_ms}
+
+
+__all__ = [
+    "AudioBufferNode",
+    "AudioResampleNode",
+    "AudioSink",
+    "AudioSource",
+    "ChannelSplitNode",
+    "FileReaderNode",
+    "FileWriterNode",
+    "FormatConverterNode",
+    "GainNode",
+    "LevelMeterNode",
+    "MixNode",
+    "PassThroughNode",
+    "VADNode",
+]
