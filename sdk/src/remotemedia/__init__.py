@@ -16,6 +16,7 @@ from remotemedia.errors import (
     RuntimeMissing,
     ServerRefused,
     ServerUnreachable,
+    TransientError,
 )
 from remotemedia.formats import AudioFormat
 from remotemedia.pipeline import Pipeline
@@ -50,6 +51,7 @@ __all__ = [
     "RuntimeMissing",
     "ServerRefused",
     "ServerUnreachable",
+    "TransientError",
     "connect",
     "get_backend_info",
     "get_rust_runtime",

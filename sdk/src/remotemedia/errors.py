@@ -117,9 +117,24 @@ class RuntimeMissing(RemoteMediaError, RuntimeError):  # noqa: N818 - the user's
 
 
 class NodeError(RemoteMediaError):
-    """A node of the user's failed or returned what cannot be sent."""
+    """A node of the user's failed or returned what cannot be sent.
+
+    Attributes:
+        node: the node's id in its pipeline, where it is known.
+        traceback: where it failed, as text, where it raised.
+    """
 
     code = NODE_FAILED
+    node: str | None = None
+    traceback: str | None = None
+
+
+class TransientError(Exception):
+    """Raise it in a node for what may go well the next time: the frame is tried again.
+
+    Offline a frame is tried three times more, after 100, 200 and 400 ms; everything else that a
+    node raises is reported at once.
+    """
 
 
 class MediaFileError(RemoteMediaError):

@@ -54,6 +54,7 @@ class NodeSession:
         rate: rate of the current frame in hertz.
         pts_ms: media time of the current frame in milliseconds.
         seq: number of the current frame.
+        port: the input that the current payload came to, for a node with several.
         state: for whatever the node wants to remember from frame to frame.
     """
 
@@ -65,4 +66,5 @@ class NodeSession:
     rate: int = 0
     pts_ms: float = 0.0
     seq: int = 0
+    port: str = "in"
     state: dict[str, object] = field(default_factory=dict)

@@ -6,18 +6,28 @@ import inspect
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Generic, Literal, Protocol, TypeVar, cast
 
-from remotemedia.base import Node, positional, process_of
+from remotemedia.base import IN_PORT, Node, positional, process_of
 from remotemedia.errors import NodeError
-from remotemedia.formats import AudioFormat
-from remotemedia.frames import AudioFrame, NodeSession
-from remotemedia.lanes.results import MAX_RESULTS, results_of
+from remotemedia.frames import AudioFrame, NodeSession, Samples
+from remotemedia.lanes.results import MAX_RESULTS
 
-if TYPE_CHECKING:
-    from remotemedia._native import LaneItem, LaneResult
-
+R = TypeVar("R")
 Payload = Literal["array", "pair", "frame"]
+
+
+class Item(Protocol):
+    """A frame for a node: audio, or a value where `samples` is None."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def pts_us(self) -> int: ...
+    @property
+    def rate(self) -> int: ...
+    @property
+    def samples(self) -> Samples | None: ...
 
 
 @dataclass(frozen=True)
@@ -49,47 +59,74 @@ class Calling:
         )
 
 
-class Call:
+class Call(Generic[R]):
     """A node at work on one stream."""
 
     def __init__(
-        self, node: Node, calling: Calling, session: NodeSession, output: AudioFormat
+        self,
+        node: Node,
+        calling: Calling,
+        session: NodeSession,
+        results: Callable[[object], list[R]],
     ) -> None:
-        """Prepare to call `node`, whose audio must have the format `output`."""
+        """Prepare to call `node`; `results` converts what it returns."""
         self.node = node
         self._process = process_of(node)
         self._calling = calling
         self._session = session
-        self._output = output
+        self._results = results
 
-    def on_thread(self, item: LaneItem) -> list[LaneResult]:
+    def on_thread(self, item: Item) -> list[R]:
         """Process a frame by a ``def`` or a generator."""
         value = self._call(item)
         if self._calling.generator:
-            value = _all(cast("Iterable[object]", value))
+            return self._results(_all(cast("Iterable[object]", value)))
+        return self.results_on_thread(value)
+
+    def results_on_thread(self, value: object) -> list[R]:
+        """Convert what a ``def`` or a generator returned."""
+        if inspect.isgenerator(value):
+            value = _all(value)
         elif inspect.isawaitable(value):
             if inspect.iscoroutine(value):
                 value.close()
             raise NodeError("the node returned a coroutine: make it `async def`.")
-        return results_of(value, self._output)
+        return self._results(value)
 
-    async def on_loop(self, item: LaneItem) -> list[LaneResult]:
+    async def on_loop(self, item: Item) -> list[R]:
         """Process a frame by an ``async def`` or an async generator."""
         value = self._call(item)
         if self._calling.generator:
             value = await _all_async(cast("AsyncIterator[object]", value))
         else:
             value = await cast("Awaitable[object]", value)
-        return results_of(value, self._output)
+        return self._results(value)
 
-    def _call(self, item: LaneItem) -> object:
+    async def results_on_loop(self, value: object) -> list[R]:
+        """Convert what any kind of method returned."""
+        if inspect.isasyncgen(value):
+            value = await _all_async(value)
+        elif inspect.isgenerator(value):
+            value = _all(value)
+        elif inspect.isawaitable(value):
+            value = await cast("Awaitable[object]", value)
+        return self._results(value)
+
+    def _call(self, item: Item) -> object:
         session = self._session
         session.rate, session.seq, session.pts_ms = item.rate, item.seq, item.pts_us / 1000.0
-        data: object = item.samples
-        if self._calling.payload == "pair":
-            data = (data, item.rate)
+        # Live frames have neither yet: there a node has one input, which takes audio.
+        session.port = getattr(item, "port", IN_PORT)
+        samples = item.samples
+        data: object
+        if samples is None:
+            data = getattr(item, "value", None)
+        elif self._calling.payload == "pair":
+            data = (samples, item.rate)
         elif self._calling.payload == "frame":
-            data = AudioFrame(item.samples, item.rate, session.pts_ms, item.seq)
+            data = AudioFrame(samples, item.rate, session.pts_ms, item.seq)
+        else:
+            data = samples
         if self._calling.takes_session:
             return self._process(data, session)
         return self._process(data)

@@ -22,7 +22,7 @@ from remotemedia.lanes.mailbox import Key, Mailbox, Recipe
 from remotemedia.lanes.pool import ThreadPool
 
 if TYPE_CHECKING:
-    from remotemedia._native import FailureType, LaneDone, LaneEngine, LaneItem
+    from remotemedia._native import FailureType, LaneDone, LaneEngine, LaneItem, LaneResult
     from remotemedia.planning import Plan
 
 T = TypeVar("T")
@@ -259,14 +259,14 @@ class Lanes:
                 await self._finish_on_loop(mailbox, mailbox.call.node)
             self._forget(mailbox)
 
-    async def _prepare_on_loop(self, mailbox: Mailbox) -> Call:
+    async def _prepare_on_loop(self, mailbox: Mailbox) -> Call[LaneResult]:
         recipe = mailbox.recipe
         node = recipe.node
         if not isinstance(node, FunctionNode):
             # Making it and a plain `def initialize` may load a model: not on the loop.
             node = await self._in_pool(node.fresh)
             await self._step_on_loop(node.initialize)
-        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.output)
+        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.results)
         return mailbox.call
 
     async def _finish_on_loop(self, mailbox: Mailbox, node: Node) -> None:
@@ -323,11 +323,11 @@ class Lanes:
                 self._finish_on_thread(mailbox, mailbox.call.node)
             self._call_soon(lambda: self._forget(mailbox))
 
-    def _prepare_on_thread(self, mailbox: Mailbox) -> Call:
+    def _prepare_on_thread(self, mailbox: Mailbox) -> Call[LaneResult]:
         recipe = mailbox.recipe
         node = recipe.node.fresh()
         self._step_on_thread(node.initialize)
-        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.output)
+        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.results)
         return mailbox.call
 
     def _finish_on_thread(self, mailbox: Mailbox, node: Node) -> None:

@@ -11,11 +11,12 @@ from remotemedia.base import Node
 from remotemedia.formats import AudioFormat
 from remotemedia.frames import NodeSession
 from remotemedia.lanes.calling import Call, Calling
+from remotemedia.lanes.results import results_of
 
 if TYPE_CHECKING:
     import asyncio
 
-    from remotemedia._native import LaneItem
+    from remotemedia._native import LaneItem, LaneResult
 
 Key = tuple[str, str, str, str]
 """Session, participant, stream, node."""
@@ -29,6 +30,10 @@ class Recipe:
     calling: Calling
     output: AudioFormat
 
+    def results(self, value: object) -> list[LaneResult]:
+        """Convert what the node returned."""
+        return results_of(value, self.output)
+
 
 @dataclass(eq=False)
 class Mailbox:
@@ -41,7 +46,7 @@ class Mailbox:
     key: Key
     recipe: Recipe
     session: NodeSession
-    call: Call | None = None
+    call: Call[LaneResult] | None = None
     failing: bool = False
     task: asyncio.Task[None] | None = None
     _waiting: deque[LaneItem] = field(default_factory=deque)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from remotemedia._suggest import did_you_mean
+from remotemedia.base import OUT_PORT, Out
 from remotemedia.errors import NodeError
 from remotemedia.formats import AudioFormat
 from remotemedia.frames import AudioFrame, Samples
@@ -23,8 +25,11 @@ _MAX_DEPTH = 32
 _PAIR = 2
 
 
+T = TypeVar("T")
+
+
 def results_of(value: object, output: AudioFormat) -> list[LaneResult]:
-    """Convert what a node returned for one frame.
+    """Convert what a node with one output returned for one frame, for the native runtime.
 
     Args:
         value: None gives nothing, an array is audio, a list is several, anything else is JSON.
@@ -33,50 +38,84 @@ def results_of(value: object, output: AudioFormat) -> list[LaneResult]:
     Raises:
         NodeError: something in it can neither be sent nor passed on; the text says what and where.
     """
-    results: list[LaneResult] = []
-    _append(value, output, results, 0)
-    return results
+    results = Results({OUT_PORT: output}, lambda _, data: json_of(data))
+    return [result for _, result in results.of(value)]
 
 
-def _append(value: object, output: AudioFormat, results: list[LaneResult], depth: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, AudioFrame):
-        _check_rate(value.rate, output)
-        _append_audio(value.samples, output, results)
-    elif isinstance(value, np.ndarray) and value.ndim > 0:
-        _append_audio(value, output, results)
-    elif isinstance(value, tuple) and len(value) == _PAIR and isinstance(value[0], np.ndarray):
-        _check_rate(value[1], output)
-        _append_audio(value[0], output, results)
-    elif isinstance(value, list | tuple):
-        if depth > 0:
-            raise NodeError("a node may return a list of results, not a list of lists.")
-        _append_each(value, output, results)
-    else:
-        results.append(json_of(value))
-    if len(results) > MAX_RESULTS:
-        raise NodeError(f"a node may return at most {MAX_RESULTS} results for a frame.")
+class Results(Generic[T]):
+    """Sorts what a node returns: which output it leaves by, and whether it is audio."""
+
+    def __init__(
+        self, outputs: Mapping[str, AudioFormat | None], data: Callable[[str, object], T]
+    ) -> None:
+        """Sort for a node.
+
+        Args:
+            outputs: the format of audio by the output's name, the first first; None takes none.
+            data: makes a result of a port and what is no audio.
+        """
+        self._outputs = outputs
+        self._first = next(iter(outputs))
+        self._data = data
+
+    def of(self, value: object) -> list[tuple[str, Samples | T]]:
+        """Give the results with their ports; see `results_of` for `value` and errors."""
+        results: list[tuple[str, Samples | T]] = []
+        self._append(value, self._first, results, 0)
+        return results
+
+    def _append(
+        self, value: object, port: str, results: list[tuple[str, Samples | T]], depth: int
+    ) -> None:
+        if value is None:
+            return
+        if isinstance(value, Out):
+            if value.port not in self._outputs:
+                raise NodeError(
+                    f'the node has no output "{value.port}".',
+                    hint=did_you_mean(value.port, self._outputs),
+                )
+            port, value = value.port, value.value
+        if isinstance(value, AudioFrame):
+            self._append_audio(value.samples, value.rate, port, results)
+        elif isinstance(value, np.ndarray) and value.ndim > 0:
+            self._append_audio(value, None, port, results)
+        elif isinstance(value, tuple) and len(value) == _PAIR and isinstance(value[0], np.ndarray):
+            self._append_audio(value[0], value[1], port, results)
+        elif isinstance(value, list | tuple):
+            if depth > 0:
+                raise NodeError("a node may return a list of results, not a list of lists.")
+            for each in value:
+                self._append(each, port, results, 1)
+        elif value is not None:
+            results.append((port, self._data(port, value)))
+        if len(results) > MAX_RESULTS:
+            raise NodeError(f"a node may return at most {MAX_RESULTS} results for a frame.")
+
+    def _append_audio(
+        self,
+        samples: np.ndarray,
+        rate: object,
+        port: str,
+        results: list[tuple[str, Samples | T]],
+    ) -> None:
+        output = self._outputs[port]
+        if output is None:
+            raise NodeError(
+                f'the node returned audio, but its output "{port}" is for data.',
+                hint="Call .tolist() if it is no audio.",
+            )
+        if rate is not None and rate != output.rate:
+            raise NodeError(
+                f"the node returned audio at {rate} Hz, but its output is {output}.",
+                hint="Say so with output_rate.",
+            )
+        audio = _audio(samples, output)
+        if audio.size:
+            results.append((port, audio))
 
 
-def _append_each(values: Iterable[object], output: AudioFormat, results: list[LaneResult]) -> None:
-    for value in values:
-        _append(value, output, results, 1)
-
-
-def _check_rate(rate: object, output: AudioFormat) -> None:
-    if rate != output.rate:
-        raise NodeError(
-            f"the node returned audio at {rate} Hz, but its output is {output}.",
-            hint="Say so with output_rate.",
-        )
-
-
-def _append_audio(
-    samples: np.ndarray,
-    output: AudioFormat,
-    results: list[LaneResult],
-) -> None:
+def _audio(samples: np.ndarray, output: AudioFormat) -> Samples:
     if samples.dtype.kind != "f":
         raise NodeError(
             f"the node returned audio as {samples.dtype}, not as float32 from -1.0 to 1.0.",
@@ -91,8 +130,32 @@ def _append_audio(
     audio: Samples = np.ascontiguousarray(samples, dtype=np.float32)
     if not np.isfinite(audio).all():
         raise NodeError("the node returned audio with NaN or infinite samples.")
-    if audio.size:
-        results.append(audio)
+    return audio
+
+
+def is_json(value: object, depth: int = 0) -> bool:
+    """Say whether a value is JSON as it stands: nothing in it must be converted."""
+    if value is None or type(value) in {str, bool, int}:
+        return True
+    if type(value) is float:
+        return value - value == 0
+    if depth > _MAX_DEPTH:
+        return False
+    if type(value) is list:
+        return all(is_json(each, depth + 1) for each in value)
+    if type(value) is dict:
+        return all(type(k) is str and is_json(v, depth + 1) for k, v in value.items())
+    return False
+
+
+def plain_of(value: object) -> object:
+    """Make a value JSON: NumPy's scalars and arrays become numbers and lists.
+
+    Raises:
+        NodeError: something in it is not JSON; the text says what and where.
+    """
+    plain: object = json.loads(_dumps(value))
+    return plain
 
 
 def json_of(value: object) -> str:
@@ -101,15 +164,19 @@ def json_of(value: object) -> str:
     Raises:
         NodeError: something in it is not JSON, or it is too long; the text says what and where.
     """
-    try:
-        text = json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise NodeError(_culprit(value) or f"the result is not JSON: {error}.") from None
+    text = _dumps(value)
     if len(text) > MAX_RESULT_BYTES:
         raise NodeError(
             f"the result is {len(text)} bytes long as JSON; at most {MAX_RESULT_BYTES} can be sent."
         )
     return text
+
+
+def _dumps(value: object) -> str:
+    try:
+        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NodeError(_culprit(value) or f"the result is not JSON: {error}.") from None
 
 
 def _plain(value: object) -> object:
