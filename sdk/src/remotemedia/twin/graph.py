@@ -1,0 +1,252 @@
+"""The graph of one run: its nodes at work, and a frame's way through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import JsonValue
+
+from remotemedia.errors import NODE_FAILED
+from remotemedia.frames import Samples
+from remotemedia.twin.chunks import Audio, Signal, Stamp
+from remotemedia.twin.kinds import PythonNode
+from remotemedia.twin.kinds.base import State
+from remotemedia.twin.mailbox import Mailbox, Work
+from remotemedia.twin.messages import message
+from remotemedia.twin.metrics import NodeMetrics, now_ns
+from remotemedia.twin.plan import Feed, Output, Plan
+from remotemedia.twin.values import RunOutput
+
+MAX_ERROR_BYTES = 8 * 1024
+"""The longest message and traceback of an error; the rest is cut off."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Frames that enter the graph, and where."""
+
+    feed: Feed
+    signal: Signal
+
+
+class Graph:
+    """A plan at work.
+
+    Attributes:
+        outputs: what was put out, to be taken away.
+        mailboxes: of the Python nodes, by their place in the plan.
+        epoch: raised by an interrupt; frames of older ones are worthless.
+        metrics: by the nodes' places.
+    """
+
+    def __init__(self, plan: Plan, metrics: bool) -> None:
+        self.plan = plan
+        self.outputs: list[RunOutput] = []
+        self.mailboxes: dict[int, Mailbox] = {}
+        self.epoch = 0
+        self.metrics = [NodeMetrics(node.id, metrics) for node in plan.nodes]
+        self._states: dict[int, State] = {}
+        self._contexts = [_Context(self, index) for index in range(len(plan.nodes))]
+        self._written: dict[Feed, list[Signal]] = {}
+        self._jobs: list[Callable[[], None]] = []
+        self._ended: set[Feed] = set()
+        self._drained: set[int] = set()
+        self._messages = 0
+        for index, node in enumerate(plan.nodes):
+            if isinstance(node.action, PythonNode):
+                self.mailboxes[index] = Mailbox.of(node.action.frames)
+            else:
+                self._states[index] = node.action()
+
+    def push(self, entry: Entry) -> None:
+        """Run every node that a frame reaches, each after what feeds it."""
+        self._written.clear()
+        self._written[entry.feed] = [entry.signal]
+        first = 0 if entry.feed.node is None else entry.feed.node + 1
+        for index in range(first, len(self.plan.nodes)):
+            self._feed(index)
+            self._put_out(index)
+        self._run_jobs()
+
+    def give(self, index: int, output: Output | None, signal: Signal) -> None:
+        """Put out what a Python node gave: to those that take it, or as a result."""
+        if output is None:
+            self.result(index, "out", signal)
+        elif output.takes(signal):
+            port = self.plan.nodes[index].outputs.index(output)
+            self.push(Entry(Feed(index, port), signal))
+        else:
+            self.result(index, output.name, signal)
+
+    def end(self, source: int) -> None:
+        """Learn that a source has ended."""
+        self._ended.add(Feed(None, source))
+
+    def end_python(self, index: int) -> None:
+        """Learn that a Python node has ended."""
+        self._end_outputs(index)
+
+    def settle(self) -> None:
+        """Let end whatever can: drain those nodes in order, then let them report."""
+        self._written.clear()
+        done: list[int] = []
+        for index, node in enumerate(self.plan.nodes):
+            if index in self._drained:
+                continue
+            state = self._states.get(index)
+            self._feed(index)
+            ended = [feed in self._ended for feed in node.feeds]
+            if state is None:
+                self._end_mailbox(index, all(ended))
+                continue
+            cx = self._contexts[index]
+            for port, feed in enumerate(node.feeds):
+                if feed in self._ended and feed not in cx.ended:
+                    cx.ended.add(feed)
+                    state.end_input(port, cx)
+            if all(ended):
+                state.drain(cx)
+                self._drained.add(index)
+                self._end_outputs(index)
+                done.append(index)
+            self._put_out(index)
+        self._run_jobs()
+        for index in done:
+            self._states[index].finish(self._contexts[index])
+
+    def interrupt(self) -> None:
+        """Make what is under way in Python worthless."""
+        self.epoch += 1
+        for mailbox in self.mailboxes.values():
+            mailbox.clear(self.epoch)
+
+    def result(self, index: int, port: str, signal: Signal) -> None:
+        """Put out what no node takes."""
+        node = self.plan.nodes[index].id
+        pts_us = signal.stamp.pts_us
+        if isinstance(signal, Audio):
+            samples = shaped(signal.samples)
+            self.outputs.append(
+                RunOutput(node, port, pts_us, "audio", samples=samples, rate=signal.rate)
+            )
+        elif signal.opaque:
+            self.outputs.append(RunOutput(node, port, pts_us, "value", value=signal.value))
+        else:
+            self.event(index, "node", signal.stamp, _json(signal.value), port)
+
+    def event(
+        self, index: int, kind: str, stamp: Stamp, data: JsonValue, port: str = "out"
+    ) -> None:
+        """Put out a message."""
+        node = self.plan.nodes[index].id
+        made = message(kind, node, stamp, self._messages, data)
+        self._messages += 1
+        self.outputs.append(RunOutput(node, port, stamp.pts_us, "event", message=made))
+
+    def fail(self, index: int, stamp: Stamp, text: str, traceback: str | None = None) -> None:
+        """Put out that a node failed on a frame."""
+        self.metrics[index].error_count += 1
+        data: dict[str, JsonValue] = {"code": NODE_FAILED, "message": _cut(text)}
+        if traceback is not None:
+            data["traceback"] = _cut(traceback)
+        self.event(index, "error", stamp, data)
+
+    def write(self, index: int, port: int, signal: Signal) -> None:
+        """Keep what a node gave, for the nodes behind it."""
+        if not isinstance(signal, Audio) or len(signal):
+            self._written.setdefault(Feed(index, port), []).append(signal)
+
+    def later(self, job: Callable[[], None]) -> None:
+        """Keep a job for the end of the walk."""
+        self._jobs.append(job)
+
+    def _feed(self, index: int) -> None:
+        """Give a node what its feeders wrote."""
+        node = self.plan.nodes[index]
+        state = self._states.get(index)
+        for port, feed in enumerate(node.feeds):
+            wanted = node.inputs[port][1]
+            for signal in self._written.get(feed, ()):
+                if isinstance(signal, Audio):
+                    taken = wanted.takes_audio
+                elif signal.opaque:
+                    taken = wanted.type == "any"
+                else:
+                    taken = wanted.takes_data
+                if not taken:
+                    continue
+                if state is None:
+                    self.mailboxes[index].waiting.append(Work(index, port, signal, self.epoch))
+                else:
+                    self._take(index, state, port, signal)
+
+    def _take(self, index: int, state: State, port: int, signal: Signal) -> None:
+        figures = self.metrics[index]
+        errors, since = figures.error_count, now_ns()
+        state.take(port, signal, self._contexts[index])
+        figures.took(now_ns() - since)
+        if figures.error_count == errors:
+            figures.success_count += 1
+
+    def _put_out(self, index: int) -> None:
+        """Make results of what a node gave and nobody takes."""
+        for port, output in enumerate(self.plan.nodes[index].outputs):
+            for signal in self._written.get(Feed(index, port), ()):
+                if not output.takes(signal):
+                    self.result(index, output.name, signal)
+
+    def _end_mailbox(self, index: int, ended: bool) -> None:
+        mailbox = self.mailboxes[index]
+        if ended and not mailbox.flushed and not len(mailbox):
+            mailbox.flushed = True
+            mailbox.waiting.append(Work(index, 0, None, self.epoch))
+
+    def _end_outputs(self, index: int) -> None:
+        self._drained.add(index)
+        outputs = self.plan.nodes[index].outputs
+        self._ended.update(Feed(index, port) for port in range(len(outputs)))
+
+    def _run_jobs(self) -> None:
+        jobs, self._jobs = self._jobs, []
+        for job in jobs:
+            job()
+
+
+class _Context:
+    """See `remotemedia.twin.kinds.base.Context`."""
+
+    def __init__(self, graph: Graph, index: int) -> None:
+        self._graph = graph
+        self._index = index
+        self.ended: set[Feed] = set()
+
+    def event(self, kind: str, stamp: Stamp, data: JsonValue) -> None:
+        self._graph.event(self._index, kind, stamp, data)
+
+    def fail(self, stamp: Stamp, message: str) -> None:
+        self._graph.fail(self._index, stamp, message)
+
+    def give(self, signal: Signal, port: int = 0) -> None:
+        self._graph.write(self._index, port, signal)
+
+    def later(self, job: Callable[[], None]) -> None:
+        self._graph.later(job)
+
+
+def shaped(samples: Samples) -> Samples:
+    """Give ``(n,)`` for one channel, ``(channels, n)`` for several, contiguous."""
+    return np.ascontiguousarray(samples[0] if len(samples) == 1 else samples)
+
+
+def _json(value: object) -> JsonValue:
+    # Values are copied on their way in, so that this is one.
+    return value  # type: ignore[return-value]
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= MAX_ERROR_BYTES:
+        return text
+    return encoded[:MAX_ERROR_BYTES].decode("utf-8", "ignore")

@@ -1,0 +1,100 @@
+"""`mix`: the sum of several inputs, aligned by media time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from remotemedia.frames import Samples
+from remotemedia.twin.chunks import JUMP_TOLERANCE_US, MICROS, Audio, Stamp, micros_of
+from remotemedia.twin.kinds.base import Context, Make, State, audio_out
+from remotemedia.twin.kinds.basic import GAIN_DB, gain_of
+from remotemedia.twin.manifest import ResolvedNode
+from remotemedia.twin.params import ParamError, Params
+
+MIN_INPUTS = 2
+MAX_INPUTS = 16
+
+
+def compile_mix(node: ResolvedNode) -> Make:
+    """Check a node that sums its inputs."""
+    params = Params(node.params)
+    count = len(node.inputs)
+    if not MIN_INPUTS <= count <= MAX_INPUTS:
+        raise ParamError("inputs", f"must be {MIN_INPUTS} to {MAX_INPUTS}, are {count}")
+    gains = [gain_of(each) for each in params.numbers("gains_db", count, *GAIN_DB)]
+    params.finish()
+    wanted = audio_out(node)
+    for index, port in enumerate(node.inputs):
+        if port.name != f"in-{index + 1}":
+            text = f'no port "{port.name}": there is in-{index + 1}'
+            raise ParamError(f"inputs[{index}].port", text)
+        if port.format != wanted:
+            raise ParamError(f"inputs[{index}].format", f"must be {wanted}, as the output")
+    return lambda: _Mix(gains, wanted.rate, wanted.channels)
+
+
+@dataclass
+class _Input:
+    """Audio of one input that was not mixed yet; positions are samples of the grid."""
+
+    gain: np.float32
+    end: int = 0
+    end_us: int | None = None
+    ended: bool = False
+    pieces: deque[tuple[int, Samples]] = field(default_factory=deque)
+
+
+class _Mix(State):
+    def __init__(self, gains: list[np.float32], rate: int, channels: int) -> None:
+        self._inputs = [_Input(gain) for gain in gains]
+        self._rate = rate
+        self._channels = channels
+        self._origin_us: int | None = None
+        self._given = 0
+        self._last: Stamp | None = None
+
+    def audio(self, port: int, audio: Audio, cx: Context) -> None:
+        if self._origin_us is None:
+            self._origin_us = audio.stamp.pts_us
+        given, pts_us = self._inputs[port], audio.stamp.pts_us
+        start = given.end
+        if given.end_us is None or abs(pts_us - given.end_us) > JUMP_TOLERANCE_US:
+            offset = (pts_us - self._origin_us) * self._rate
+            # A start in the past lies where the input has got to: nothing is lost.
+            start = max((2 * offset + MICROS) // (2 * MICROS), given.end, self._given)
+        given.end, given.end_us = start + len(audio), audio.end_us
+        given.pieces.append((start, audio.samples * given.gain))
+        self._last = audio.stamp
+        self._mix(cx)
+
+    def end_input(self, port: int, cx: Context) -> None:
+        self._inputs[port].ended = True
+        self._mix(cx)
+
+    def _mix(self, cx: Context) -> None:
+        """Give as far as all inputs reach that have not ended; as far as any, once all have."""
+        if self._origin_us is None or self._last is None:
+            return
+        open_ends = [each.end for each in self._inputs if not each.ended]
+        until = min(open_ends) if open_ends else max(each.end for each in self._inputs)
+        count = until - self._given
+        if count <= 0:
+            return
+        total = np.zeros((self._channels, count), dtype=np.float32)
+        for each in self._inputs:
+            self._add(each, total, until)
+        pts_us = self._origin_us + micros_of(self._rate, self._given)
+        self._given = until
+        cx.give(Audio(self._last.at(pts_us), self._rate, total))
+
+    def _add(self, given: _Input, total: Samples, until: int) -> None:
+        while given.pieces and given.pieces[0][0] < until:
+            start, samples = given.pieces.popleft()
+            fits = min(until - start, samples.shape[1])
+            at = start - self._given
+            total[:, at : at + fits] += samples[:, :fits]
+            if fits < samples.shape[1]:
+                given.pieces.appendleft((start + fits, samples[:, fits:]))

@@ -1,0 +1,198 @@
+"""`resample`: another rate, the same channels, by soxr. Media time is kept.
+
+soxr gives its output later and in larger pieces than the native resampler. What counts for the
+nodes behind is how the stream is cut, so the output is cut as the native resampler would cut it:
+only later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from remotemedia.errors import RuntimeMissing
+from remotemedia.frames import Samples
+from remotemedia.twin.chunks import Audio, Continuity, Stamp, is_jump, micros_of
+from remotemedia.twin.kinds.base import Context, Make, Passing, State, audio_in, audio_out
+from remotemedia.twin.manifest import ResolvedNode
+from remotemedia.twin.params import ParamError, Params
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Stream(Protocol):
+        def resample_chunk(
+            self, x: NDArray[np.float32], last: bool = False
+        ) -> NDArray[np.float32]: ...
+
+
+RECIPES = {"low": "MQ", "medium": "MQ", "high": "HQ"}
+"""soxr's fastest recipes that keep what each quality promises: LQ is 30 dB down at 6 kHz."""
+_POLYPHASE = {"low": (61.0, 0.49), "medium": (82.0, 0.33), "high": (102.4, 0.25)}
+_SINC_LENGTH = {"low": 64, "medium": 128, "high": 256}
+_SINC_CHUNK = 64
+_MAX_BANK = 1 << 20
+_COARSE_PHASES = 256
+_MAX_LEAD = 16_384
+
+
+def compile_resample(node: ResolvedNode) -> Make:
+    """Check a node that changes the rate."""
+    params = Params(node.params)
+    quality = params.choice("quality", {name: name for name in RECIPES})
+    params.finish()
+    given, wanted = audio_in(node), audio_out(node)
+    if wanted.channels != given.channels:
+        text = f"a resample node keeps the {given.channels} channels"
+        raise ParamError("outputs[0].format", text)
+    if wanted.rate == given.rate:
+        return Passing
+    open_stream(given.rate, wanted.rate, given.channels, quality)
+    return lambda: _Resample(given.rate, wanted.rate, given.channels, quality)
+
+
+def open_stream(given: int, wanted: int, channels: int, quality: str) -> _Stream:
+    """Make a stream of soxr.
+
+    Raises:
+        RuntimeMissing: soxr is not installed.
+    """
+    try:
+        import soxr  # type: ignore[import-untyped]
+    except ImportError:
+        raise RuntimeMissing(
+            "resampling without the native runtime needs soxr.",
+            hint="Install remotemedia[python].",
+        ) from None
+    recipe = RECIPES[quality]
+    made = soxr.ResampleStream(given, wanted, channels, dtype="float32", quality=recipe)
+    return cast("_Stream", made)
+
+
+class Schedule:
+    """How many outputs the native resampler has given after so many inputs."""
+
+    def __init__(self, given: int, wanted: int, quality: str) -> None:
+        divisor = math.gcd(given, wanted)
+        self._up, self._down = wanted // divisor, given // divisor
+        self._whole = 1 in {self._up, self._down}
+        self._ahead = self._lead = self._skip = 0
+        if self._whole:
+            attenuation, transition = _POLYPHASE[quality]
+            width = transition * math.pi / max(self._up, self._down)
+            centre = math.ceil((attenuation - 7.95) / (2.285 * width) / 2.0)
+            self._ahead = -(-centre // self._up)
+        else:
+            self._lead, self._skip = _align(given, wanted, _SINC_LENGTH[quality])
+
+    def after(self, taken: int) -> int:
+        """Count the outputs."""
+        if self._whole:
+            return max(-(-(taken - self._ahead) * self._up // self._down), 0)
+        chunks = (self._lead + taken) // _SINC_CHUNK
+        return max((chunks * _SINC_CHUNK - 2) * self._up // self._down - self._skip, 0)
+
+
+def _align(given: int, wanted: int, length: int) -> tuple[int, int]:
+    """Zeros before a stream and outputs to drop, as the native resampler aligns its streams."""
+    length = -(-length * max(given, wanted) // wanted)
+    length = -(-length // 8) * 8
+    phases = wanted // math.gcd(given, wanted)
+    if phases * length > _MAX_BANK:
+        phases = _COARSE_PHASES
+    leads = np.arange(_MAX_LEAD)
+    positions = (length / 2.0 + leads - 1.0 / phases) * (wanted / given)
+    errors = np.abs(positions - np.round(positions))
+    best = 0
+    for lead in np.flatnonzero(errors <= errors.min() + 1e-9).tolist():
+        best = lead
+        break
+    return best, round(float(positions[best])) - 1
+
+
+class _Resample(State):
+    """One stream from one rate to another: output ``k`` lies at input ``k * given / wanted``."""
+
+    def __init__(self, given: int, wanted: int, channels: int, quality: str) -> None:
+        self._rates = (given, wanted)
+        self._channels = channels
+        self._quality = quality
+        self._schedule = Schedule(given, wanted, quality)
+        self._continuity = Continuity()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._stream = open_stream(*self._rates, self._channels, self._quality)
+        self._ready: deque[Samples] = deque()
+        self._ready_length = 0
+        self._due: deque[tuple[Stamp, int]] = deque()
+        self._taken = self._planned = self._base_us = 0
+        self._last: Stamp | None = None
+
+    def audio(self, port: int, audio: Audio, cx: Context) -> None:
+        by = self._continuity.step(audio)
+        if is_jump(by):
+            self._flush(cx)
+            self._continuity.step(audio)
+            by = None
+        if by is None:
+            self._base_us = audio.stamp.pts_us
+        else:
+            self._base_us = max(self._base_us + by, 0)
+        self._taken += len(audio)
+        self._last = audio.stamp
+        self._plan(audio.stamp, self._schedule.after(self._taken))
+        self._feed(audio.samples)
+        self._give(cx)
+
+    def drain(self, cx: Context) -> None:
+        self._flush(cx)
+
+    def _plan(self, stamp: Stamp, total: int) -> None:
+        if total > self._planned:
+            pts_us = self._base_us + micros_of(self._rates[1], self._planned)
+            self._due.append((stamp.at(pts_us), total - self._planned))
+            self._planned = total
+
+    def _feed(self, samples: Samples, last: bool = False) -> None:
+        given = samples[0] if self._channels == 1 else np.ascontiguousarray(samples.T)
+        made = self._stream.resample_chunk(given, last)
+        if made.size:
+            self._ready.append(made[None, :] if self._channels == 1 else made.T)
+            self._ready_length += len(made)
+
+    def _give(self, cx: Context) -> None:
+        while self._due and self._due[0][1] <= self._ready_length:
+            stamp, count = self._due.popleft()
+            cx.give(Audio(stamp, self._rates[1], self._cut(count)))
+
+    def _cut(self, count: int) -> Samples:
+        parts: list[Samples] = []
+        self._ready_length -= count
+        while count:
+            part = self._ready.popleft()
+            if part.shape[1] > count:
+                self._ready.appendleft(part[:, count:])
+                part = part[:, :count]
+            count -= part.shape[1]
+            parts.append(part)
+        return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+    def _flush(self, cx: Context) -> None:
+        if self._last is None:
+            return
+        given, wanted = self._rates
+        total = (2 * self._taken * wanted + given) // (2 * given)
+        self._plan(self._last, total)
+        self._feed(np.zeros((self._channels, 0), dtype=np.float32), last=True)
+        missing = sum(count for _, count in self._due) - self._ready_length
+        if missing > 0:
+            self._ready.append(np.zeros((self._channels, missing), dtype=np.float32))
+            self._ready_length += missing
+        self._give(cx)
+        self._reset()
+        self._continuity.reset()

@@ -1,0 +1,99 @@
+"""What Python nodes give, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from remotemedia.errors import INVALID_PARAMETER
+from remotemedia.twin.chunks import Audio, Signal, Stamp, Value
+from remotemedia.twin.plan import Output, Plan
+from remotemedia.twin.values import LaneData, LaneOpaque, RuntimeFault, Unfit, checked_copy
+
+_PAIR = 2
+_DIMENSIONS = 2
+FIRST = "out"
+"""The port that results without one leave by; the first where there is none of that name."""
+
+
+class Results:
+    """Reads results and keeps the time of each output from going backwards."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._end_us: dict[tuple[int, str], int] = {}
+
+    def read(self, index: int, stamp: Stamp, results: object) -> list[tuple[Output | None, Signal]]:
+        """Read what a node gave for one frame: by which output, if any, and what.
+
+        Raises:
+            Unfit: something in it cannot be sent on; that is the node's failure.
+            RuntimeFault: it is nothing that a driver may hand over.
+        """
+        if not isinstance(results, Sequence) or isinstance(results, str | bytes):
+            raise _fault("must be a list of results or a LaneFailure")
+        found: list[tuple[Output | None, object]] = []
+        for each in results:
+            wanted, result = FIRST, each
+            if isinstance(each, tuple):
+                if len(each) != _PAIR or not isinstance(each[0], str):
+                    raise _fault("a result with a port is (port, result)")
+                wanted, result = each
+            found.append((self._output(index, wanted), result))
+        return [(output, self._signal(index, output, stamp, result)) for output, result in found]
+
+    def _output(self, index: int, wanted: str) -> Output | None:
+        outputs = self._plan.nodes[index].outputs
+        for output in outputs:
+            if output.name == wanted:
+                return output
+        if wanted != FIRST:
+            there = ", ".join(output.name for output in outputs) or "none"
+            raise Unfit(f'the node returned for a port "{wanted}": there is {there}')
+        return outputs[0] if outputs else None
+
+    def _signal(self, index: int, output: Output | None, stamp: Stamp, result: object) -> Signal:
+        if isinstance(result, LaneOpaque):
+            return Value(stamp, result.value, opaque=True)
+        if isinstance(result, LaneData):
+            try:
+                return Value(stamp, checked_copy(result.value))
+            except Unfit as error:
+                raise Unfit(f"the node returned what cannot be sent: {error}") from None
+        if isinstance(result, str):
+            return Value(stamp, _parsed(result))
+        if isinstance(result, np.ndarray):
+            return self._audio(index, output, stamp, result)
+        raise _fault("results are float32 arrays, LaneData or LaneOpaque")
+
+    def _audio(self, index: int, output: Output | None, stamp: Stamp, samples: np.ndarray) -> Audio:
+        if output is None or not output.format.takes_audio:
+            raise Unfit("the node returned audio but declares no output")
+        if samples.dtype != np.float32 or not samples.flags.c_contiguous:
+            raise _fault("audio must be a contiguous float32 array")
+        channels = output.format.channels
+        shape = samples.shape
+        if not 1 <= samples.ndim <= _DIMENSIONS or (
+            (1 if samples.ndim == 1 else shape[0]) != channels
+        ):
+            raise Unfit(f"the node returned audio of shape {shape}; its output is {output.format}")
+        key = index, output.name
+        # A node may return more audio than it took: its time never goes backwards.
+        pts_us = max(stamp.pts_us, self._end_us.get(key, 0))
+        planar = np.array(samples, dtype=np.float32).reshape(channels, -1)
+        audio = Audio(stamp.at(pts_us), output.format.rate, planar)
+        self._end_us[key] = audio.end_us
+        return audio
+
+
+def _parsed(text: str) -> object:
+    try:
+        return checked_copy(json.loads(text))
+    except ValueError as error:
+        raise Unfit(f"the node returned what is not JSON: {error}") from None
+
+
+def _fault(message: str) -> RuntimeFault:
+    return RuntimeFault(message, code=INVALID_PARAMETER, field="done")

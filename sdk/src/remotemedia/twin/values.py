@@ -1,0 +1,125 @@
+"""What goes in and out of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import JsonValue
+
+from remotemedia.errors import RemoteMediaError
+from remotemedia.frames import Samples
+
+MAX_DEPTH = 32
+"""How deeply a JSON value may be nested: a list in a list is two deep."""
+MAX_VALUE_BYTES = 60 * 1024
+"""The longest JSON value, in bytes: with its header it must fit a message of 64 KiB."""
+
+
+class RuntimeFault(RemoteMediaError):  # noqa: N818 - the native module's name
+    """A call that a run refuses."""
+
+
+class Unfit(ValueError):  # noqa: N818 - it is no error where opaque values may pass
+    """A value that cannot be sent on; the text says why."""
+
+
+@dataclass(frozen=True)
+class LaneItem:
+    """One frame for a Python node; without port, samples and value it is the end of the input."""
+
+    token: int
+    session: str
+    participant: str
+    stream: str
+    pipeline: str
+    node: str
+    entry: str
+    port: str
+    seq: int
+    pts_us: int
+    rate: int = 0
+    channels: int = 0
+    samples: Samples | None = None
+    value: object = None
+
+
+@dataclass(frozen=True)
+class LaneData:
+    """A JSON value that a Python node gave."""
+
+    value: object
+
+
+@dataclass(frozen=True)
+class LaneOpaque:
+    """Any object that a Python node gave, for other Python nodes."""
+
+    value: object
+
+
+@dataclass(frozen=True)
+class LaneFailure:
+    """Why a Python node gave nothing for a frame."""
+
+    message: str
+    traceback: str | None = None
+    transient: bool = False
+
+
+@dataclass(frozen=True)
+class RunOutput:
+    """Something that a run put out; see `remotemedia.running.backend.RunOutput`."""
+
+    node: str
+    port: str
+    pts_us: int
+    kind: Literal["event", "audio", "value"]
+    message: Mapping[str, JsonValue] | None = None
+    samples: Samples | None = None
+    rate: int | None = None
+    value: object = None
+
+
+def checked_copy(value: object) -> JsonValue:
+    """Copy a JSON value; NumPy's scalars and arrays become numbers and lists.
+
+    Raises:
+        Unfit: something in it is not JSON, or it is too deep or too long.
+    """
+    copy = json_copy(value)
+    try:
+        size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
+    except UnicodeEncodeError:
+        raise Unfit("half a surrogate pair is not JSON") from None
+    if size > MAX_VALUE_BYTES:
+        raise Unfit(f"it has {size} bytes of JSON; {MAX_VALUE_BYTES} are possible")
+    return copy
+
+
+def json_copy(value: object, depth: int = 0) -> JsonValue:
+    """Copy a value that is JSON, whatever its length."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Unfit(f"{value} is not JSON")
+        return float(value)
+    if depth >= MAX_DEPTH:
+        raise Unfit(f"it is more than {MAX_DEPTH} deep")
+    if isinstance(value, np.generic | np.ndarray):
+        return json_copy(value.tolist(), depth)
+    if isinstance(value, list | tuple):
+        return [json_copy(each, depth + 1) for each in value]
+    if isinstance(value, dict):
+        copy: dict[str, JsonValue] = {}
+        for key, each in value.items():
+            if not isinstance(key, str):
+                raise Unfit(f"the key {key!r} is not text")
+            copy[key] = json_copy(each, depth + 1)
+        return copy
+    raise Unfit(f"a {type(value).__name__} is not JSON")
