@@ -294,6 +294,10 @@ def test_sound_manifests_round_trip(data):
     assert load(data) == pipeline.manifest()
 
 
+def audio(port_format):
+    return port_format["rate"], port_format["channels"]
+
+
 @given(manifests())
 def test_sound_manifests_are_planned_without_gaps_or_refused_in_words(data):
     try:
@@ -305,9 +309,9 @@ def test_sound_manifests_are_planned_without_gaps_or_refused_in_words(data):
     if refused is not None:
         assert "cannot become" in refused
         return
-    given_by = {each["id"]: each["output"] for each in resolved["nodes"]}
-    given_by["$source"] = resolved["sources"][0]["format"]
-    takes = {each["id"]: each["input"] for each in resolved["nodes"]}
+    given_by = {each["id"]: audio(each["outputs"][0]["format"]) for each in resolved["nodes"]}
+    given_by["$source"] = audio(resolved["sources"][0]["format"])
+    takes = {each["id"]: audio(each["inputs"][0]["format"]) for each in resolved["nodes"]}
     assert {each["to"]["node"] for each in resolved["edges"]} == takes.keys()
     seen = {"$source"}
     for edge in resolved["edges"]:

@@ -38,7 +38,8 @@ def resolve(*nodes, connect=()):
 
 def formats(resolved):
     return {
-        each["id"]: (each["input"]["rate"], each["output"]["rate"]) for each in resolved["nodes"]
+        each["id"]: (each["inputs"][0]["format"]["rate"], each["outputs"][0]["format"]["rate"])
+        for each in resolved["nodes"]
     }
 
 
@@ -169,8 +170,11 @@ def test_python_nodes_say_what_they_take_and_give():
     resolved = resolve(Synth(), VADNode())
     assert source(resolved) == (48000, 1)
     first = resolved["nodes"][0]
-    assert first["input"] == {"rate": 48000, "channels": 1}
-    assert first["output"] == {"rate": 24000, "channels": 2}
+    (taken,), (given,) = first["inputs"], first["outputs"]
+    assert taken["port"] == "in"
+    assert (taken["format"]["rate"], taken["format"]["channels"]) == (48000, 1)
+    assert given["port"] == "out"
+    assert (given["format"]["rate"], given["format"]["channels"]) == (24000, 2)
 
 
 def test_a_manifest_may_overrule_what_a_node_says(tmp_path):

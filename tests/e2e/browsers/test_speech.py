@@ -83,7 +83,7 @@ def test_the_level_is_measured_at_48_khz_and_speech_found_behind_the_resampler(
     pages: Pages, server: Server
 ) -> None:
     formats = {
-        node["id"]: node["input"]["rate"]
+        node["id"]: node["inputs"][0]["format"]["rate"]
         for node in server.get("/api/pipelines/mic-level")["resolved"]["nodes"]
     }
     assert formats == {"level": 48_000, "resample": 48_000, "vad": 16_000}

@@ -135,6 +135,12 @@ impl AudioFormat {
         AudioFormat { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO };
 }
 
+impl std::fmt::Display for AudioFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} Hz, {} ch", self.rate.hz(), self.channels.get())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

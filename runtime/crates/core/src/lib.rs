@@ -9,6 +9,8 @@ mod code;
 mod format;
 mod frame;
 mod manifest;
+mod payload;
+mod port;
 mod time;
 
 pub use arena::{Arena, Key};
@@ -16,7 +18,11 @@ pub use code::ErrorCode;
 pub use format::{AudioFormat, ChannelCount, FormatError, SampleRate};
 pub use frame::{AudioFrame, FrameMeta, StreamId};
 pub use manifest::{
-    Edge, MAX_EDGES, MAX_MANIFEST_BYTES, MAX_NAME_BYTES, MAX_NODES, ManifestError, PortRef,
-    ResolvedManifest, ResolvedNode, Runtime, SOURCE_NODE, Source,
+    Edge, MAX_EDGES, MAX_MANIFEST_BYTES, MAX_NAME_BYTES, MAX_NODES, MAX_PORTS, MAX_SOURCES,
+    ManifestError, PortRef, ResolvedManifest, ResolvedNode, Runtime, SOURCE_NODE, Source,
 };
+pub use payload::{
+    MAX_VALUE_BYTES, MAX_VALUE_DEPTH, Opaque, Payload, Piece, check_value, check_value_text,
+};
+pub use port::{Port, PortFormat};
 pub use time::Micros;

@@ -1,13 +1,17 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioFormat, ErrorCode};
+use crate::{ErrorCode, Port, PortFormat};
 
 /// The most nodes a pipeline may have.
 pub const MAX_NODES: usize = 256;
 /// The most connections a pipeline may have.
 pub const MAX_EDGES: usize = 1_024;
+/// The most sources a pipeline may have.
+pub const MAX_SOURCES: usize = 16;
+/// The most ports a node may have on one side.
+pub const MAX_PORTS: usize = 16;
 /// The longest id or name, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 /// The longest resolved manifest, in bytes of JSON.
@@ -40,10 +44,11 @@ impl ManifestError {
 ///
 /// ```json
 /// {"version": "resolved/1", "name": "mic-vad",
-///  "sources": [{"id": "input", "format": {"rate": 16000, "channels": 1}}],
+///  "sources": [{"id": "input", "format": {"type": "audio", "rate": 16000, "channels": 1}}],
 ///  "nodes": [{"id": "vad", "kind": "vad", "runtime": "native",
 ///             "params": {"engine": "energy", "...": "..."},
-///             "input": {"rate": 16000, "channels": 1}, "output": {"rate": 16000, "channels": 1}}],
+///             "inputs": [{"port": "in", "format": {"type": "audio", "rate": 16000, "channels": 1}}],
+///             "outputs": [{"port": "out", "format": {"type": "audio", "rate": 16000, "channels": 1}}]}],
 ///  "edges": [{"from": {"node": "$source", "port": "input"}, "to": {"node": "vad", "port": "in"}}]}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,8 +72,8 @@ pub struct ResolvedManifest {
 pub struct Source {
     /// Unique among the sources.
     pub id: String,
-    /// What the driver must deliver: Opus is decoded straight to it.
-    pub format: AudioFormat,
+    /// What the driver must deliver: live, Opus is decoded straight to it.
+    pub format: PortFormat,
 }
 
 /// Where a node runs.
@@ -87,17 +92,16 @@ pub enum Runtime {
 pub struct ResolvedNode {
     /// Unique in the pipeline.
     pub id: String,
-    /// The registered type: `resample`, `vad`, `level`, `pass_through`, `python`.
+    /// The registered type: `resample`, `vad`, `mix`, `python` and so on.
     pub kind: String,
     /// Where it runs.
     pub runtime: Runtime,
     /// All parameters of the kind, defaults filled in; the executor checks them strictly.
     pub params: serde_json::Value,
-    /// What its input port takes.
-    pub input: AudioFormat,
-    /// What its output port gives; absent for a node that only reports.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<AudioFormat>,
+    /// What it takes: each port is fed by exactly one edge.
+    pub inputs: Vec<Port>,
+    /// What it gives: each port may feed any number of inputs. Empty for a node that only reports.
+    pub outputs: Vec<Port>,
 }
 
 /// A connection between two ports.
@@ -116,7 +120,7 @@ pub struct Edge {
 pub struct PortRef {
     /// The node's id, or [`SOURCE_NODE`].
     pub node: String,
-    /// The port's name: `in`, `out`, or the id of a source.
+    /// The port's name, or the id of a source.
     pub port: String,
 }
 
@@ -148,9 +152,11 @@ impl ResolvedManifest {
             ));
         }
         check_name("name", &self.name)?;
-        check_count("sources", self.sources.len(), 1, 16)?;
+        check_count("sources", self.sources.len(), 1, MAX_SOURCES)?;
         check_count("nodes", self.nodes.len(), 1, MAX_NODES)?;
         check_count("edges", self.edges.len(), 0, MAX_EDGES)?;
+        let mut given = Ports::new();
+        let mut taken = Ports::new();
         let mut sources = HashMap::new();
         for (index, source) in self.sources.iter().enumerate() {
             let path = format!("sources[{index}].id");
@@ -159,57 +165,99 @@ impl ResolvedManifest {
                 return Err(invalid(path, format!("\"{}\" is used twice", source.id)));
             }
         }
-        let mut nodes = HashMap::new();
+        given.insert(SOURCE_NODE, sources);
         for (index, node) in self.nodes.iter().enumerate() {
-            let path = format!("nodes[{index}].id");
-            check_name(&path, &node.id)?;
-            if nodes.insert(node.id.as_str(), node).is_some() {
-                return Err(invalid(path, format!("\"{}\" is used twice", node.id)));
+            let path = format!("nodes[{index}]");
+            check_name(&format!("{path}.id"), &node.id)?;
+            let inputs = check_ports(&format!("{path}.inputs"), &node.inputs, 1)?;
+            let outputs = check_ports(&format!("{path}.outputs"), &node.outputs, 0)?;
+            given.insert(&node.id, outputs);
+            if taken.insert(&node.id, inputs).is_some() {
+                return Err(invalid(
+                    format!("{path}.id"),
+                    format!("\"{}\" is used twice", node.id),
+                ));
             }
         }
+        self.check_edges(&given, &taken)
+    }
+
+    fn check_edges(&self, given: &Ports<'_>, taken: &Ports<'_>) -> Result<(), ManifestError> {
+        let mut fed = HashSet::new();
         for (index, edge) in self.edges.iter().enumerate() {
-            let from = if edge.from.node == SOURCE_NODE {
-                sources.get(edge.from.port.as_str()).copied().ok_or_else(|| {
-                    invalid(
-                        format!("edges[{index}].from.port"),
-                        format!("no source \"{}\"", edge.from.port),
-                    )
-                })?
-            } else {
-                let node = nodes.get(edge.from.node.as_str()).ok_or_else(|| {
-                    invalid(
-                        format!("edges[{index}].from.node"),
-                        format!("no node \"{}\"", edge.from.node),
-                    )
-                })?;
-                node.output.ok_or_else(|| {
-                    invalid(
-                        format!("edges[{index}].from.node"),
-                        format!("\"{}\" has no output", edge.from.node),
-                    )
-                })?
-            };
-            let to = nodes.get(edge.to.node.as_str()).ok_or_else(|| {
-                invalid(format!("edges[{index}].to.node"), format!("no node \"{}\"", edge.to.node))
-            })?;
-            if from != to.input {
-                return Err(ManifestError::new(
-                    ErrorCode::PortMismatch,
-                    format!("edges[{index}]"),
+            let path = format!("edges[{index}]");
+            let from = find(given, &edge.from, &format!("{path}.from"))?;
+            let to = find(taken, &edge.to, &format!("{path}.to"))?;
+            if !from.feeds(to) {
+                return Err(mismatch(
+                    path,
                     format!(
-                        "\"{}\" gives {} Hz, {} ch but \"{}\" takes {} Hz, {} ch",
-                        edge.from.node,
-                        from.rate.hz(),
-                        from.channels.get(),
-                        edge.to.node,
-                        to.input.rate.hz(),
-                        to.input.channels.get(),
+                        "\"{}\" gives {from} but \"{}\" takes {to}",
+                        edge.from.node, edge.to.node
                     ),
+                ));
+            }
+            if !fed.insert((edge.to.node.as_str(), edge.to.port.as_str())) {
+                return Err(mismatch(
+                    format!("{path}.to.port"),
+                    format!(
+                        "\"{}\" of \"{}\" is fed twice; mix the streams first",
+                        edge.to.port, edge.to.node
+                    ),
+                ));
+            }
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            let unfed = node
+                .inputs
+                .iter()
+                .position(|input| !fed.contains(&(node.id.as_str(), input.port.as_str())));
+            if let Some(port) = unfed {
+                return Err(invalid(
+                    format!("nodes[{index}].inputs[{port}]"),
+                    format!("nothing feeds \"{}\" of \"{}\"", node.inputs[port].port, node.id),
                 ));
             }
         }
         Ok(())
     }
+}
+
+/// Formats by node and port.
+type Ports<'a> = HashMap<&'a str, HashMap<&'a str, PortFormat>>;
+
+fn check_ports<'a>(
+    path: &str,
+    ports: &'a [Port],
+    least: usize,
+) -> Result<HashMap<&'a str, PortFormat>, ManifestError> {
+    check_count(path, ports.len(), least, MAX_PORTS)?;
+    let mut found = HashMap::new();
+    for (index, port) in ports.iter().enumerate() {
+        let path = format!("{path}[{index}].port");
+        check_name(&path, &port.port)?;
+        if found.insert(port.port.as_str(), port.format).is_some() {
+            return Err(invalid(path, format!("\"{}\" is used twice", port.port)));
+        }
+    }
+    Ok(found)
+}
+
+fn find(ports: &Ports<'_>, wanted: &PortRef, path: &str) -> Result<PortFormat, ManifestError> {
+    let node = ports
+        .get(wanted.node.as_str())
+        .ok_or_else(|| invalid(format!("{path}.node"), format!("no node \"{}\"", wanted.node)))?;
+    node.get(wanted.port.as_str()).copied().ok_or_else(|| {
+        let what = if wanted.node == SOURCE_NODE { "source" } else { "port" };
+        let mut names: Vec<&str> = node.keys().copied().collect();
+        names.sort_unstable();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        mismatch(format!("{path}.port"), format!("no {what} \"{}\": there is {names}", wanted.port))
+    })
+}
+
+fn mismatch(path: String, message: String) -> ManifestError {
+    ManifestError::new(ErrorCode::PortMismatch, path, message)
 }
 
 fn invalid(path: impl Into<String>, message: impl Into<String>) -> ManifestError {
@@ -234,61 +282,4 @@ fn check_count(path: &str, count: usize, min: usize, max: usize) -> Result<(), M
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn example() -> serde_json::Value {
-        serde_json::json!({
-            "version": "resolved/1", "name": "mic-vad",
-            "sources": [{"id": "input", "format": {"rate": 16000, "channels": 1}}],
-            "nodes": [{"id": "vad", "kind": "vad", "runtime": "native", "params": {},
-                       "input": {"rate": 16000, "channels": 1}}],
-            "edges": [{"from": {"node": "$source", "port": "input"},
-                       "to": {"node": "vad", "port": "in"}}]
-        })
-    }
-
-    fn error_of(edit: impl Fn(&mut serde_json::Value)) -> ManifestError {
-        let mut value = example();
-        edit(&mut value);
-        ResolvedManifest::from_json(&value.to_string()).unwrap_err()
-    }
-
-    #[test]
-    fn a_good_manifest_round_trips() {
-        let manifest = ResolvedManifest::from_json(&example().to_string()).unwrap();
-        let again = serde_json::to_string(&manifest).unwrap();
-        assert_eq!(ResolvedManifest::from_json(&again).unwrap(), manifest);
-    }
-
-    #[test]
-    fn errors_name_the_field() {
-        assert_eq!(error_of(|m| m["version"] = "v1".into()).path, "version");
-        assert_eq!(error_of(|m| m["nodes"] = serde_json::json!([])).path, "nodes");
-        assert_eq!(error_of(|m| m["nodes"][0]["id"] = "".into()).path, "nodes[0].id");
-        assert_eq!(
-            error_of(|m| m["edges"][0]["to"]["node"] = "asr".into()).path,
-            "edges[0].to.node"
-        );
-        let mismatch = error_of(|m| m["nodes"][0]["input"]["rate"] = 48000.into());
-        assert_eq!((mismatch.code, mismatch.path.as_str()), (ErrorCode::PortMismatch, "edges[0]"));
-    }
-
-    #[test]
-    fn unknown_fields_and_duplicates_are_refused() {
-        assert!(error_of(|m| m["extra"] = 1.into()).message.contains("extra"));
-        let twice = error_of(|m| {
-            let node = m["nodes"][0].clone();
-            m["nodes"].as_array_mut().unwrap().push(node);
-        });
-        assert_eq!(twice.path, "nodes[1].id");
-    }
-
-    #[test]
-    fn a_huge_or_deep_text_is_refused() {
-        let huge = " ".repeat(MAX_MANIFEST_BYTES + 1);
-        assert!(ResolvedManifest::from_json(&huge).is_err());
-        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(ResolvedManifest::from_json(&deep).is_err());
-    }
-}
+mod tests;

@@ -510,10 +510,12 @@ mod tests {
     use crate::config::ReactorCount;
 
     const PIPELINE: &str = r#"{"version": "resolved/1", "name": "level",
-        "sources": [{"id": "input", "format": {"rate": 48000, "channels": 1}}],
+        "sources": [{"id": "input", "format": {"type": "audio", "rate": 48000, "channels": 1}}],
         "nodes": [{"id": "level", "kind": "level", "runtime": "native",
             "params": {"interval_ms": 50},
-            "input": {"rate": 48000, "channels": 1}, "output": {"rate": 48000, "channels": 1}}],
+            "inputs": [{"port": "in",
+                "format": {"type": "audio", "rate": 48000, "channels": 1}}],
+            "outputs": []}],
         "edges": [{"from": {"node": "$source", "port": "input"},
             "to": {"node": "level", "port": "in"}}]}"#;
 

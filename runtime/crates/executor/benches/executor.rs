@@ -18,13 +18,14 @@ fn vad(engine: &str) -> Value {
     if engine == "energy" {
         params["threshold_db"] = json!(-45.0);
     }
-    let format = json!({"rate": 16_000, "channels": 1});
-    json!({"id": "vad", "kind": "vad", "runtime": "native", "params": params, "input": format})
+    let format = json!({"type": "audio", "rate": 16_000, "channels": 1});
+    json!({"id": "vad", "kind": "vad", "runtime": "native", "params": params,
+           "inputs": [{"port": "in", "format": format}], "outputs": []})
 }
 
 fn plan(engine: &str) -> Arc<Plan> {
     let manifest = json!({"version": "resolved/1", "name": "bench",
-        "sources": [{"id": "input", "format": {"rate": 16_000, "channels": 1}}],
+        "sources": [{"id": "input", "format": {"type": "audio", "rate": 16_000, "channels": 1}}],
         "nodes": [vad(engine)],
         "edges": [{"from": {"node": "$source", "port": "input"}, "to": {"node": "vad", "port": "in"}}]});
     let manifest =

@@ -92,13 +92,19 @@ impl Plan {
                 kind: node.kind.as_str().into(),
                 input,
                 action,
-                output: node.output,
-                sink: (node.output.is_some() && !fed[position]).then(|| written[index]),
+                output: node.outputs.first().and_then(|port| port.format.audio()),
+                sink: (!node.outputs.is_empty() && !fed[position]).then(|| written[index]),
             });
         }
         Ok(Plan {
             name: manifest.name.as_str().into(),
-            source: manifest.sources[0].format,
+            source: manifest.sources[0].format.audio().ok_or_else(|| {
+                ManifestError::new(
+                    ErrorCode::NotInThisVersion,
+                    "sources[0].format",
+                    "sources of data are not in this version",
+                )
+            })?,
             nodes: compiled,
         })
     }
@@ -139,6 +145,15 @@ impl std::fmt::Debug for Plan {
 
 fn compile_node(node: &ResolvedNode, position: usize) -> Result<Action, ManifestError> {
     let path = format!("nodes[{position}]");
+    for (side, count) in [("inputs", node.inputs.len()), ("outputs", node.outputs.len())] {
+        if count > 1 {
+            return Err(ManifestError::new(
+                ErrorCode::NotInThisVersion,
+                format!("{path}.{side}"),
+                "several ports are not in this version",
+            ));
+        }
+    }
     let Some(kind) = nodes::find(&node.kind) else {
         return Err(ManifestError::new(
             ErrorCode::UnknownNodeType,
@@ -157,11 +172,9 @@ fn compile_node(node: &ResolvedNode, position: usize) -> Result<Action, Manifest
         ));
     }
     kind.compile(node).map_err(|error| match error.name.as_str() {
-        "input" | "output" => ManifestError::new(
-            ErrorCode::PortMismatch,
-            format!("{path}.{}", error.name),
-            error.message,
-        ),
+        name if name.starts_with("inputs") || name.starts_with("outputs") => {
+            ManifestError::new(ErrorCode::PortMismatch, format!("{path}.{name}"), error.message)
+        }
         _ => error.at(&format!("{path}.params")),
     })
 }
@@ -183,14 +196,8 @@ fn feeds(manifest: &ResolvedManifest) -> Result<Vec<Input>, ManifestError> {
                 manifest.sources.iter().position(|source| source.id == edge.from.port).unwrap_or(0),
             )
         } else {
-            if edge.from.port != "out" {
-                return Err(port("from", format!("no port \"{}\": there is out", edge.from.port)));
-            }
             Input::Node(position(&edge.from.node).unwrap_or(0))
         };
-        if edge.to.port != "in" {
-            return Err(port("to", format!("no port \"{}\": there is in", edge.to.port)));
-        }
         let to = position(&edge.to.node).unwrap_or(0);
         if feeds[to].replace(from).is_some() {
             return Err(port(

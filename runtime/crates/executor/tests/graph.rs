@@ -83,11 +83,14 @@ fn parameters_are_checked_strictly() {
 fn formats_that_a_node_cannot_take_are_refused() {
     let fast = node("vad", "vad", vad_params("silero"), mono(48_000), None);
     let error = compile(&manifest(48_000, &[fast], &[("$source", "vad")])).unwrap_err();
-    assert_eq!((error.code, error.path.as_str()), (ErrorCode::PortMismatch, "nodes[0].input"));
-    let stereo = json!({"rate": 8_000, "channels": 2});
+    assert_eq!(
+        (error.code, error.path.as_str()),
+        (ErrorCode::PortMismatch, "nodes[0].inputs[0].format")
+    );
+    let stereo = json!({"type": "audio", "rate": 8_000, "channels": 2});
     let resample = node("r", "resample", json!({"quality": "high"}), mono(16_000), Some(stereo));
     let error = compile(&manifest(16_000, &[resample], &[("$source", "r")])).unwrap_err();
-    assert_eq!(error.path, "nodes[0].output");
+    assert_eq!(error.path, "nodes[0].outputs[0].format");
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn ports_are_fed_once_and_exist() {
     wrong["edges"] = json!([edge("$source", "a")]);
     wrong["edges"][0]["to"]["port"] = json!("left");
     assert_eq!(compile(&wrong).unwrap_err().path, "edges[0].to.port");
-    assert_eq!(error(&[pass("a"), pass("b")], &[("$source", "a")]).path, "nodes[1]");
+    assert_eq!(error(&[pass("a"), pass("b")], &[("$source", "a")]).path, "nodes[1].inputs[0]");
 }
 
 #[test]

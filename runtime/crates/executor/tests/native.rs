@@ -309,7 +309,7 @@ fn a_branch_feeds_both_sides() {
 
 #[test]
 fn format_averages_and_copies_channels() {
-    let stereo = json!({"rate": 16_000, "channels": 2});
+    let stereo = json!({"type": "audio", "rate": 16_000, "channels": 2});
     let down = node("down", "format", json!({}), stereo.clone(), Some(mono(16_000)));
     let up = node("up", "format", json!({}), mono(16_000), Some(stereo.clone()));
     let mut manifest =

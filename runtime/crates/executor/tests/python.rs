@@ -40,7 +40,7 @@ fn value(text: &str) -> Result<Vec<NodeValue>, NodeFailure> {
 }
 
 fn stereo() -> Value {
-    serde_json::json!({"rate": 16_000, "channels": 2})
+    serde_json::json!({"type": "audio", "rate": 16_000, "channels": 2})
 }
 
 fn failure() -> Result<Vec<NodeValue>, NodeFailure> {

@@ -18,10 +18,13 @@ from remotemedia.cli.exits import as_exit_code
 from remotemedia.errors import ManifestError, NotInThisVersion, RemoteMediaError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from remotemedia_signaling import ServerConfig, SignalingServer
 
     from remotemedia.base import BuiltinNode
     from remotemedia.pipeline import Pipeline
+    from remotemedia.planning import Port
 
 LATER = (
     "run",
@@ -205,8 +208,12 @@ def _describe_plan(pipeline: Pipeline, output: Console) -> None:
         source = feeding[node.id].replace("$source", "audio in")
         made = " (put in)" if node.id in plan.inserted else ""
         row = (node.id, f"{node.kind}, {node.runtime}{made}", source)
-        table.add_row(*map(Text, (*row, str(node.input), str(node.output))))
+        table.add_row(*map(Text, (*row, _shown(node.inputs), _shown(node.outputs))))
     output.print(table)
+
+
+def _shown(ports: Sequence[Port]) -> str:
+    return ", ".join(str(port.format) for port in ports)
 
 
 def _settings(config: Path | None, host: str | None, port: int | None, tls: bool) -> ServerConfig:

@@ -46,7 +46,7 @@ MAX_TRACEBACK = 16 * 1024
 """The longest traceback that is sent, in characters; the middle of a longer one is left out."""
 
 _log = logging.getLogger("remotemedia.lanes")
-_HERE = str(Path(__file__).parent)
+_HERE = tuple(str(Path(__file__).parents[1] / name) for name in ("lanes", "running"))
 
 
 class Lanes:
@@ -77,7 +77,12 @@ class Lanes:
 
     def add(self, plan: Plan) -> None:
         """Learn the Python nodes of a pipeline, before its first session."""
-        outputs = {node.id: node.output for node in plan.resolved.nodes}
+        outputs = {
+            node.id: audio
+            for node in plan.resolved.nodes
+            for port in node.outputs[:1]
+            if (audio := port.format.audio) is not None
+        }
         for node_id, entry in plan.python.items():
             calling = Calling.of(entry.node)
             self._recipes[plan.name, node_id] = Recipe(entry.node, calling, outputs[node_id])

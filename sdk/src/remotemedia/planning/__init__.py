@@ -7,7 +7,15 @@ the native runtime takes, and the Python nodes that belong to it.
 
 from remotemedia.planning.graph import Graph, Link, PlannedNode
 from remotemedia.planning.planner import Plan, PythonEntry, plan, plan_graph
-from remotemedia.planning.resolved import Edge, PortRef, Resolved, ResolvedNode, Source
+from remotemedia.planning.resolved import (
+    Edge,
+    Port,
+    PortFormat,
+    PortRef,
+    Resolved,
+    ResolvedNode,
+    Source,
+)
 
 __all__ = [
     "Edge",
@@ -15,6 +23,8 @@ __all__ = [
     "Link",
     "Plan",
     "PlannedNode",
+    "Port",
+    "PortFormat",
     "PortRef",
     "PythonEntry",
     "Resolved",

@@ -31,7 +31,10 @@ from remotemedia.planning.graph import IN_PORT, OUT_PORT, Graph, Link, PlannedNo
 from remotemedia.planning.resolved import (
     SOURCE_NODE,
     Edge,
+    Port,
+    PortFormat,
     PortRef,
+    PortType,
     Resolved,
     ResolvedNode,
     Source,
@@ -75,7 +78,10 @@ class Plan:
     @property
     def source(self) -> AudioFormat:
         """The format in which audio comes in."""
-        return self.resolved.sources[0].format
+        audio = self.resolved.sources[0].format.audio
+        if audio is None:
+            raise AssertionError("the first source takes audio")
+        return audio
 
 
 def plan(manifest: Manifest, base: Path | None = None) -> Plan:
@@ -104,8 +110,9 @@ def plan_graph(graph: Graph) -> Plan:
         if link is not None:
             steps[link.source].followers.append(steps[node.id])
     roots = [steps[node.id] for node in order if node.id not in feeding]
-    source = Source(SOURCE_ID, _source_format(roots))
-    builder = _Builder(source)
+    taken = _source_format(roots)
+    source = Source(SOURCE_ID, PortFormat("audio", taken))
+    builder = _Builder(source, taken)
     for node in order:
         builder.add(steps[node.id], feeding.get(node.id))
     return Plan(
@@ -231,12 +238,12 @@ def _source_format(roots: list[_Step]) -> AudioFormat:
 class _Builder:
     """Puts resolved nodes together, with converters where formats differ."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, taken: AudioFormat) -> None:
         self.nodes: list[ResolvedNode] = []
         self.edges: list[Edge] = []
         self.inserted: list[str] = []
         self._source = source
-        self._outputs: dict[PortRef, AudioFormat] = {PortRef(SOURCE_NODE, source.id): source.format}
+        self._outputs: dict[PortRef, AudioFormat] = {PortRef(SOURCE_NODE, source.id): taken}
         self._converted: dict[tuple[PortRef, str, AudioFormat], PortRef] = {}
 
     def add(self, step: _Step, link: Link | None) -> None:
@@ -270,7 +277,10 @@ class _Builder:
         output: AudioFormat,
     ) -> PortRef:
         runtime = "python" if kind == "python" else "native"
-        self.nodes.append(ResolvedNode(id_, kind, runtime, params, taken, output))
+        carries: PortType = "any" if kind == "python" else "audio"
+        inputs = (Port(IN_PORT, PortFormat(carries, taken)),)
+        outputs = (Port(OUT_PORT, PortFormat(carries, output)),)
+        self.nodes.append(ResolvedNode(id_, kind, runtime, params, inputs, outputs))
         self.edges.append(Edge(port, PortRef(id_, IN_PORT)))
         given = PortRef(id_, OUT_PORT)
         self._outputs[given] = output

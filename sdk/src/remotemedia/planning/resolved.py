@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -15,12 +16,59 @@ SOURCE_NODE = "$source"
 """The node that stands for the sources in an edge; the port is the source's id."""
 
 
+PortType = Literal["audio", "data", "any"]
+
+
+@dataclass(frozen=True)
+class PortFormat:
+    """What a port carries.
+
+    Attributes:
+        type: audio of one format, JSON values (data), or what a Python node likes (any).
+        audio: the format of its audio; None for data.
+    """
+
+    type: PortType
+    audio: AudioFormat | None
+
+    def __str__(self) -> str:
+        return "data" if self.audio is None else str(self.audio)
+
+    def feeds(self, taken: PortFormat) -> bool:
+        """Say whether an output of this format may feed an input of the other."""
+        if self.audio is not None and taken.audio is not None:
+            return self.audio == taken.audio
+        return self.type != "audio" and taken.type != "audio"
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Give it as plain data."""
+        if self.audio is None:
+            return {"type": self.type}
+        return {"type": self.type, "rate": self.audio.rate, "channels": self.audio.channels}
+
+
+DATA = PortFormat("data", None)
+"""The format of ports that carry JSON values."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a node with what it carries."""
+
+    port: str
+    format: PortFormat
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Give it as plain data."""
+        return {"port": self.port, "format": self.format.to_dict()}
+
+
 @dataclass(frozen=True)
 class Source:
     """Where frames enter the graph."""
 
     id: str
-    format: AudioFormat
+    format: PortFormat
 
 
 @dataclass(frozen=True)
@@ -31,8 +79,8 @@ class ResolvedNode:
     kind: str
     runtime: str
     params: Mapping[str, JsonValue]
-    input: AudioFormat
-    output: AudioFormat
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
 
 @dataclass(frozen=True)
@@ -65,15 +113,15 @@ class Resolved:
         return {
             "version": VERSION,
             "name": self.name,
-            "sources": [{"id": s.id, "format": _format(s.format)} for s in self.sources],
+            "sources": [{"id": s.id, "format": s.format.to_dict()} for s in self.sources],
             "nodes": [
                 {
                     "id": n.id,
                     "kind": n.kind,
                     "runtime": n.runtime,
                     "params": dict(n.params),
-                    "input": _format(n.input),
-                    "output": _format(n.output),
+                    "inputs": [port.to_dict() for port in n.inputs],
+                    "outputs": [port.to_dict() for port in n.outputs],
                 }
                 for n in self.nodes
             ],
@@ -83,10 +131,6 @@ class Resolved:
     def to_json(self) -> str:
         """Give it as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False, separators=(",", ":"))
-
-
-def _format(value: AudioFormat) -> dict[str, JsonValue]:
-    return {"rate": value.rate, "channels": value.channels}
 
 
 def _port(value: PortRef) -> dict[str, JsonValue]:

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use remotemedia_core::{AudioFormat, ResolvedNode};
 
-use super::{describe, pass_through, required_output};
+use super::{audio_input, audio_output, pass_through};
 use crate::node::{Chunk, Context, NodeType, StreamNode};
 use crate::params::{ParamError, Params};
 use crate::windows::Windows;
@@ -16,22 +16,17 @@ struct Format {
 
 pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamError> {
     Params::new(&node.params)?.finish()?;
-    let output = required_output(node)?;
-    if output.rate != node.input.rate {
-        return Err(ParamError::new(
-            "output",
-            format!("the rate stays {} Hz", node.input.rate.hz()),
-        ));
+    let (input, output) = (audio_input(node)?, audio_output(node)?);
+    let wrong = |message| Err(ParamError::new("outputs[0].format", message));
+    if output.rate != input.rate {
+        return wrong(format!("the rate stays {} Hz", input.rate.hz()));
     }
-    let (from, to) = (node.input.channels.get(), output.channels.get());
+    let (from, to) = (input.channels.get(), output.channels.get());
     if from == to {
         return Ok(pass_through::node_type());
     }
     if from != 1 && to != 1 {
-        return Err(ParamError::new(
-            "output",
-            format!("{} turns to one channel, or one channel to several", describe(node.input)),
-        ));
+        return wrong(format!("{input} turns to one channel, or one channel to several"));
     }
     Ok(Arc::new(Format { output }))
 }

@@ -7,7 +7,7 @@ use remotemedia_core::{FrameMeta, ResolvedNode};
 use remotemedia_dsp::level::LevelMeter;
 use serde_json::Value;
 
-use super::same_output;
+use super::{audio_input, same_output};
 use crate::node::{Chunk, Context, Continuity, NodeType, Step, StreamNode};
 use crate::output::OutputKind;
 use crate::params::{ParamError, Params};
@@ -24,6 +24,7 @@ pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamErr
     let mut params = Params::new(&node.params)?;
     let interval = params.ms("interval_ms", INTERVAL_MS);
     params.finish()?;
+    audio_input(node)?;
     same_output(node)?;
     Ok(Arc::new(Level { interval }))
 }

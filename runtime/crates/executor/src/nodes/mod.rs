@@ -7,7 +7,9 @@ mod python;
 mod resample;
 mod vad;
 
-use remotemedia_core::{AudioFormat, ResolvedNode, Runtime};
+use std::ops::RangeInclusive;
+
+use remotemedia_core::{AudioFormat, Port, PortFormat, ResolvedNode, Runtime};
 
 pub(crate) use python::PythonNode;
 pub(crate) use vad::model as vad_model;
@@ -62,22 +64,55 @@ pub(crate) fn names() -> String {
     KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Refuses an output that differs from the input, for kinds that hand their audio on unchanged.
+/// The format of a kind that takes one stream of audio.
+fn audio_input(node: &ResolvedNode) -> Result<AudioFormat, ParamError> {
+    count(node, "inputs", &node.inputs, 1..=1)?;
+    audio(node, "inputs", &node.inputs, 0)
+}
+
+/// The format of a kind that gives one stream of audio.
+fn audio_output(node: &ResolvedNode) -> Result<AudioFormat, ParamError> {
+    count(node, "outputs", &node.outputs, 1..=1)?;
+    audio(node, "outputs", &node.outputs, 0)
+}
+
+/// The same for a kind that hands its audio on unchanged, or has no output.
 fn same_output(node: &ResolvedNode) -> Result<(), ParamError> {
-    match node.output {
-        Some(output) if output != node.input => Err(ParamError::new(
-            "output",
-            format!("a {} node gives what it takes: {}", node.kind, describe(node.input)),
+    count(node, "outputs", &node.outputs, 0..=1)?;
+    match (node.inputs.first(), node.outputs.first()) {
+        (Some(input), Some(output)) if output.format != input.format => Err(ParamError::new(
+            "outputs[0].format",
+            format!("a {} node gives what it takes: {}", node.kind, input.format),
         )),
         _ => Ok(()),
     }
 }
 
-/// The output format of a kind that must have one.
-fn required_output(node: &ResolvedNode) -> Result<AudioFormat, ParamError> {
-    node.output.ok_or_else(|| ParamError::new("output", format!("a {} node needs one", node.kind)))
+fn count(
+    node: &ResolvedNode,
+    side: &str,
+    ports: &[Port],
+    range: RangeInclusive<usize>,
+) -> Result<(), ParamError> {
+    if range.contains(&ports.len()) {
+        return Ok(());
+    }
+    let (least, most) = (range.start(), range.end());
+    let wanted = if least == most { least.to_string() } else { format!("{least} to {most}") };
+    Err(ParamError::new(side, format!("a {} node has {wanted}, not {}", node.kind, ports.len())))
 }
 
-fn describe(format: AudioFormat) -> String {
-    format!("{} Hz, {} ch", format.rate.hz(), format.channels.get())
+fn audio(
+    node: &ResolvedNode,
+    side: &str,
+    ports: &[Port],
+    index: usize,
+) -> Result<AudioFormat, ParamError> {
+    match ports[index].format {
+        PortFormat::Audio(format) => Ok(format),
+        other => Err(ParamError::new(
+            format!("{side}[{index}].format"),
+            format!("must be audio for a {} node, is {other}", node.kind),
+        )),
+    }
 }

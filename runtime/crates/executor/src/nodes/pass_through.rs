@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use remotemedia_core::ResolvedNode;
 
-use super::same_output;
+use super::{audio_input, same_output};
 use crate::node::{Chunk, Context, NodeType, StreamNode};
 use crate::params::{ParamError, Params};
 use crate::windows::Windows;
@@ -13,6 +13,7 @@ struct PassThrough;
 
 pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamError> {
     Params::new(&node.params)?.finish()?;
+    audio_input(node)?;
     same_output(node)?;
     Ok(Arc::new(PassThrough))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use remotemedia_core::{AudioFormat, FrameMeta, ResolvedNode};
 use remotemedia_dsp::resample::{Quality, Resampler};
 
-use super::{pass_through, required_output};
+use super::{audio_input, audio_output, pass_through};
 use crate::node::{Chunk, Context, Continuity, NodeType, Step, StreamNode};
 use crate::params::{ParamError, Params};
 use crate::windows::Windows;
@@ -24,20 +24,18 @@ pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamErr
         &[("low", Quality::Low), ("medium", Quality::Medium), ("high", Quality::High)],
     );
     params.finish()?;
-    let output = required_output(node)?;
-    if output.channels != node.input.channels {
-        return Err(ParamError::new(
-            "output",
-            format!("a resample node keeps the {} channels", node.input.channels.get()),
-        ));
+    let (input, output) = (audio_input(node)?, audio_output(node)?);
+    let wrong = |message| ParamError::new("outputs[0].format", message);
+    if output.channels != input.channels {
+        let channels = input.channels.get();
+        return Err(wrong(format!("a resample node keeps the {channels} channels")));
     }
-    if output.rate == node.input.rate {
+    if output.rate == input.rate {
         return Ok(pass_through::node_type());
     }
     // Tried here so that a stream that opens cannot fail.
-    Resampler::new(node.input.rate, output.rate, quality)
-        .map_err(|error| ParamError::new("output", error.to_string()))?;
-    Ok(Arc::new(Resample { input: node.input, output, quality }))
+    Resampler::new(input.rate, output.rate, quality).map_err(|error| wrong(error.to_string()))?;
+    Ok(Arc::new(Resample { input, output, quality }))
 }
 
 impl NodeType for Resample {

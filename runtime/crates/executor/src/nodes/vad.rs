@@ -10,7 +10,7 @@ use remotemedia_dsp::vad::segment::{SegmentParams, Segmenter, SpeechEvent};
 use remotemedia_dsp::vad::silero::{Model, WINDOW};
 use serde_json::Value;
 
-use super::{describe, same_output};
+use super::{audio_input, same_output};
 use crate::node::{Chunk, Context, Continuity, NodeType, Step, StreamNode};
 use crate::output::OutputKind;
 use crate::params::{ParamError, Params};
@@ -96,16 +96,15 @@ pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamErr
         if engine == Engine::Energy { params.f32("threshold_db", THRESHOLD_DB) } else { 0.0 };
     params.finish()?;
     let settings = Settings { engine, segment, emit, threshold_db }.check()?;
+    let input = audio_input(node)?;
     same_output(node)?;
+    let wrong =
+        |wanted| Err(ParamError::new("inputs[0].format", format!("the {wanted}, not {input}")));
     match engine {
-        Engine::Silero if node.input != AudioFormat::MONO_16K => Err(ParamError::new(
-            "input",
-            format!("the silero engine takes 16000 Hz, 1 ch, not {}", describe(node.input)),
-        )),
-        Engine::Energy if node.input.channels != ChannelCount::MONO => Err(ParamError::new(
-            "input",
-            format!("the energy engine takes 1 ch, not {}", describe(node.input)),
-        )),
+        Engine::Silero if input != AudioFormat::MONO_16K => {
+            wrong("silero engine takes 16000 Hz, 1 ch")
+        }
+        Engine::Energy if input.channels != ChannelCount::MONO => wrong("energy engine takes 1 ch"),
         _ => {
             if engine == Engine::Silero {
                 model();

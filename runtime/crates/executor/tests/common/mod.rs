@@ -14,17 +14,15 @@ use serde_json::{Value, json};
 pub const STREAM: StreamId = StreamId(0);
 
 pub fn mono(rate: u32) -> Value {
-    json!({"rate": rate, "channels": 1})
+    json!({"type": "audio", "rate": rate, "channels": 1})
 }
 
 pub fn node(id: &str, kind: &str, params: Value, input: Value, output: Option<Value>) -> Value {
     let runtime = if kind == "python" { "python" } else { "native" };
-    let mut node =
-        json!({"id": id, "kind": kind, "runtime": runtime, "params": params, "input": input});
-    if let Some(output) = output {
-        node["output"] = output;
-    }
-    node
+    let port = |name: &str, format: Value| json!({"port": name, "format": format});
+    let outputs: Vec<Value> = output.into_iter().map(|format| port("out", format)).collect();
+    json!({"id": id, "kind": kind, "runtime": runtime, "params": params,
+           "inputs": [port("in", input)], "outputs": outputs})
 }
 
 pub fn edge(from: &str, to: &str) -> Value {

@@ -13,14 +13,16 @@ fn plan(name: &str, rate: u32, nodes: &[Value], edges: &[(&str, &str)]) -> Arc<P
         })
         .collect();
     let manifest = json!({"version": "resolved/1", "name": name,
-        "sources": [{"id": "input", "format": {"rate": rate, "channels": 1}}],
+        "sources": [{"id": "input", "format": {"type": "audio", "rate": rate, "channels": 1}}],
         "nodes": nodes, "edges": edges});
     Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
 }
 
 fn node(id: &str, kind: &str, runtime: &str, rate: u32, params: Value) -> Value {
+    let format = json!({"type": "audio", "rate": rate, "channels": 1});
     json!({"id": id, "kind": kind, "runtime": runtime, "params": params,
-           "input": {"rate": rate, "channels": 1}, "output": {"rate": rate, "channels": 1}})
+           "inputs": [{"port": "in", "format": format}],
+           "outputs": [{"port": "out", "format": format}]})
 }
 
 fn vad(engine: &str) -> Value {
