@@ -32,13 +32,27 @@ class BackendInfo(TypedDict):
 
 
 def _load() -> tuple[NativeRuntime | None, str | None]:
-    if os.environ.get(SWITCH, "").strip().lower() in _OFF:
-        return None, f"{SWITCH}={os.environ[SWITCH]} switches it off."
+    module, _, reason = unavailable()
+    return module, reason
+
+
+def unavailable(needed: str = "") -> tuple[NativeRuntime | None, str, str | None]:
+    """Give the native module, or why it cannot be used: as a word, and in words.
+
+    Args:
+        needed: a name that the module must have.
+    """
+    value = os.environ.get(SWITCH, "")
+    if value.strip().lower() in _OFF:
+        return None, "switched_off", f"{SWITCH}={value} switches the native runtime off."
     try:
         module = importlib.import_module(MODULE)
     except ImportError as error:
-        return None, f"{MODULE} cannot be imported: {error}."
-    return cast("NativeRuntime", module), None
+        return None, "absent", f"{MODULE} cannot be imported: {error}."
+    if needed and not hasattr(module, needed):
+        version = getattr(module, "__version__", "unknown")
+        return None, "too_old", f"{MODULE} {version} has no {needed}."
+    return cast("NativeRuntime", module), "", None
 
 
 def try_load_rust_runtime() -> NativeRuntime | None:

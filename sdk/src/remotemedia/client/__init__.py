@@ -1,5 +1,9 @@
 """A Python peer: opens a session, or joins one, sends audio and receives typed events."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from remotemedia.client.events import (
     Bye,
     Coalesced,
@@ -15,7 +19,9 @@ from remotemedia.client.events import (
     Unknown,
     Vad,
 )
-from remotemedia.client.session import Session, connect
+
+if TYPE_CHECKING:
+    from remotemedia.client.session import Session, connect
 
 __all__ = [
     "Bye",
@@ -34,3 +40,12 @@ __all__ = [
     "Vad",
     "connect",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Sessions bring aiortc along, which takes long to load; events alone do not need it.
+    if name in {"Session", "connect"}:
+        from remotemedia.client import session
+
+        return getattr(session, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

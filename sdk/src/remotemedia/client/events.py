@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeGuard
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Data = Mapping[str, Json]
@@ -146,8 +145,20 @@ def parse(text: str) -> Event | None:
         message = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not _is_result(message):
+    return event_of(message, text) if isinstance(message, dict) else None
+
+
+def event_of(message: Mapping[str, Json], text: str | None = None) -> Event | None:
+    """Make an event of a message; None where it is no result.
+
+    Args:
+        message: the message.
+        text: the message as received; None writes it.
+    """
+    if "seq" not in message or "type" not in message:
         return None
+    if text is None:
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
     type_ = str(message["type"])
     data = message.get("data")
     head = {
@@ -169,10 +180,6 @@ def parse(text: str) -> Event | None:
     if type_ == "node":
         kind, fields = NodeResult, {"data": data}
     return kind(**head, **fields)  # type: ignore[arg-type]
-
-
-def _is_result(message: object) -> TypeGuard[dict[str, Json]]:
-    return isinstance(message, dict) and "seq" in message and "type" in message
 
 
 def _number(data: Data, name: str) -> float:

@@ -1,0 +1,200 @@
+"""One run: pieces into a runtime, frames to Python nodes and back, outputs out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from remotemedia.errors import INTERNAL, NODE_FAILED, ManifestError, NodeError, RemoteMediaError
+from remotemedia.lanes.lanes import describe, trace
+from remotemedia.running.inputs import Input, Value
+from remotemedia.running.memory import Peak
+from remotemedia.running.metrics import Metrics, measured
+from remotemedia.running.working import Recipe, Workers
+
+if TYPE_CHECKING:
+    from remotemedia.planning import Plan
+    from remotemedia.running.backend import Run, RunOutput
+    from remotemedia.running.choice import Choice
+
+WORK_ITEMS = 256
+"""Frames taken at once."""
+BATCH_VALUES = 64
+"""Values pushed before the results of the first are looked for."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes.
+
+    Attributes:
+        metrics: measure.
+        eager: look for results after each piece, however short, as a stream wants it.
+        audio: give the audio of nodes that feed nothing.
+        frame_ms: how long the frames are into which audio is cut.
+    """
+
+    metrics: bool = False
+    eager: bool = False
+    audio: bool = True
+    frame_ms: int = 20
+
+
+class Execution:
+    """A run of a plan. Iterate over `outputs` on one thread; `cancel` may come from any.
+
+    What happens depends on the inputs alone: frames are handed to Python nodes in waves, everything
+    that is there at once, and their results are taken in the order of the frames.
+    """
+
+    def __init__(
+        self, plan: Plan, choice: Choice, inputs: Mapping[str, Input], options: Options
+    ) -> None:
+        """Prepare a run; nothing is started."""
+        self.plan = plan
+        self.choice = choice
+        self.position = 0.0
+        self._inputs = inputs
+        self._options = options
+        self._workers = Workers(
+            plan.name, recipes_of(plan), choice.backend, measure=options.metrics
+        )
+        self._metrics: Metrics | None = None
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """What was measured, once the run has ended."""
+        return self._metrics
+
+    def cancel(self) -> None:
+        """End the run where it is. May be called from any thread."""
+        self._workers.cancel()
+
+    def outputs(self) -> Generator[Sequence[RunOutput], None, None]:
+        """Run, and give what comes out.
+
+        Raises:
+            NodeError: a node cannot begin, or failed too often in a row.
+            ParameterError: what is pushed is no audio.
+            MediaFileError: a file cannot be read.
+            Cancelled: `cancel` was called.
+        """
+        began = perf_counter_ns()
+        peak = Peak() if self._options.metrics else None
+        if peak is not None:
+            peak.start()
+        run: Run | None = None
+        ended = False
+        try:
+            run = self._run()
+            for due in self._push(run):
+                if due:
+                    yield from self._pump(run)
+            run.end()
+            yield from self._pump(run)
+            ended = True
+        except self.choice.backend.RuntimeFault as fault:
+            raise self._error(fault) from self._cause(fault)
+        finally:
+            if run is not None and not ended:
+                run.interrupt()
+            self._workers.close()
+            for each in self._inputs.values():
+                each.close()
+            if peak is not None and run is not None:
+                self._metrics = measured(
+                    self.plan, self.choice, run.metrics(), self._workers.metrics, began, peak
+                )
+
+    def _run(self) -> Run:
+        resolved = self.plan.resolved.to_json()
+        make = self.choice.backend.Run
+        return make(resolved, metrics=self._options.metrics, frame_ms=self._options.frame_ms)
+
+    def _push(self, run: Run) -> Iterator[bool]:
+        """Push piece by piece, the sources in turn; True is the time to look for results."""
+        formats = {source.id: source.format for source in self.plan.resolved.sources}
+        going = {name: each.pieces(formats[name].audio) for name, each in self._inputs.items()}
+        waiting = 0.0
+        while going:
+            for name in list(going):
+                piece = next(going[name], None)
+                if piece is None:
+                    del going[name]
+                    if going:
+                        run.end(name)
+                elif isinstance(piece, Value):
+                    run.push_data(name, piece.value)
+                    waiting += 1.0 / BATCH_VALUES
+                else:
+                    audio = formats[name].audio
+                    seconds = piece.shape[-1] / audio.rate if audio is not None else 0.0
+                    self.position += seconds / len(self._inputs)
+                    waiting += seconds
+                    run.push_audio(name, piece)
+            due = self._options.eager or waiting >= 1.0 - 1e-9
+            waiting = 0.0 if due else waiting
+            yield due
+
+    def _pump(self, run: Run) -> Iterator[Sequence[RunOutput]]:
+        """Work until nothing is left to do without further input."""
+        while True:
+            self._workers.check()
+            items = list(itertools.chain.from_iterable(iter(lambda: run.take_work(WORK_ITEMS), [])))
+            if items:
+                run.complete(self._workers.work(items))
+            came = run.poll()
+            if came:
+                yield came
+            if items:
+                continue
+            wait = run.retry_in_us()
+            if wait is None:
+                break
+            self._workers.wait(wait / 1e6)
+
+    def _cause(self, fault: BaseException) -> BaseException:
+        node = self._failed_node(fault)
+        return self._workers.failures.get(node, fault) if node is not None else fault
+
+    def _failed_node(self, fault: BaseException) -> str | None:
+        node = getattr(fault, "field", None) or getattr(fault, "node", None)
+        if isinstance(node, str) and any(each.id == node for each in self.plan.resolved.nodes):
+            return node
+        return next(reversed(self._workers.failures), None)
+
+    def _error(self, fault: BaseException) -> RemoteMediaError:
+        code = getattr(fault, "code", INTERNAL)
+        message = getattr(fault, "message", str(fault))
+        if code != NODE_FAILED:
+            return ManifestError(
+                message,
+                code=code,
+                field=getattr(fault, "field", None),
+                hint=getattr(fault, "hint", None),
+            )
+        node = self._failed_node(fault)
+        cause = self._cause(fault)
+        text = message if cause is fault else f"{node}: {describe(cause)}"
+        made = NodeError(text, hint=getattr(fault, "hint", None))
+        made.node = node
+        made.traceback = None if cause is fault else trace(cause)
+        return made
+
+
+def recipes_of(plan: Plan) -> dict[str, Recipe]:
+    """Give what instances of a plan's Python nodes are made of."""
+    fed: dict[str, set[str]] = {}
+    for edge in plan.resolved.edges:
+        fed.setdefault(edge.source.node, set()).add(edge.source.port)
+    outputs = {
+        node.id: {port.port: port.format.audio for port in node.outputs}
+        for node in plan.resolved.nodes
+    }
+    return {
+        name: Recipe(entry.node, outputs[name], frozenset(fed.get(name, ())))
+        for name, entry in plan.python.items()
+    }
