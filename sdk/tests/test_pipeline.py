@@ -266,9 +266,6 @@ def test_ids_that_cannot_be_used():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda p: p.run(None),
-        lambda p: p.stream(None),
-        lambda p: p.get_metrics(),
         lambda p: p.export("x.json"),
         lambda p: p.push("oci://x"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, overload
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from typing_extensions import Self
 
+    from remotemedia.client.events import Event
     from remotemedia.manifest import Manifest, NodeSpec
     from remotemedia.planning import Graph, Plan
+    from remotemedia.running.driver import Options
+    from remotemedia.running.metrics import Metrics
+    from remotemedia.running.result import Result
 
 _BESIDE = frozenset({"runtime_hint", "isolation"})
 """Arguments that stand beside ``params`` in a manifest."""
@@ -64,6 +68,7 @@ class Pipeline:
             ParameterError: a part is neither, or there are two names.
         """
         self.enable_metrics = enable_metrics
+        self._metrics: Metrics | None = None
         self._metadata: dict[str, JsonValue] = {}
         self._entries: list[_Entry] = []
         self._links: list[tuple[str, str]] | None = None
@@ -261,19 +266,76 @@ class Pipeline:
 
         await serve([self], host=host, port=port, tls=tls)
 
-    def run(self, data: object, /) -> NoReturn:
-        """Run over given audio. Not in this version."""
-        raise NotInThisVersion("Pipeline.run is not in this version.", hint="Use serve and call.")
+    def run(self, data: object = ..., /) -> Result:
+        """Run over given data, to its end.
 
-    def stream(self, source: object, /) -> NoReturn:
-        """Run over a source, giving events as they come. Not in this version."""
-        raise NotInThisVersion(
-            "Pipeline.stream is not in this version.", hint="Use serve and call."
-        )
+        ::
 
-    def get_metrics(self) -> NoReturn:
-        """Give what was measured. Not in this version."""
-        raise NotInThisVersion("Pipeline.get_metrics is not in this version.")
+            result = pipeline.run(audio)          # in a script
+            result = await pipeline.run(audio)    # inside a running event loop
+
+        Inside a running loop the run begins when it is awaited, on a thread of its own; cancelling
+        the task that awaits it ends it. Each run has instances of the nodes of its own.
+
+        Args:
+            data: a float array, ``(samples,)`` or ``(channels, samples)`` from -1.0 to 1.0, with
+                the rate that the pipeline takes; ``(array, rate)``; the path of a file; for
+                pipelines that take data a JSON value, or the path of a .json or .jsonl file; an
+                iterator of arrays or values; a dict of these by source id where there are several.
+                Nothing where the pipeline names its files itself.
+
+        Raises:
+            ManifestError: the pipeline cannot run.
+            ParameterError: the data does not fit it.
+            MediaFileError: the file cannot be read.
+            NodeError: a node could not begin, or failed on too many frames in a row. A node that
+                fails on some frames only is told of in the result's ``errors``.
+        """
+        from remotemedia.running import runs
+
+        return runs.run(self, runs.NOTHING if data is ... else data, self._options(), self._keep)
+
+    def stream(self, source: object = ..., /) -> AsyncGenerator[Event, None]:
+        """Run over a source, giving events as they come: those of a session, and `AudioEvent`.
+
+        The run waits for its reader, and ends when the iterator is closed.
+
+        Args:
+            source: what `run` takes, or an async iterator of arrays or values.
+
+        Raises:
+            RemoteMediaError: as `run`, while it is iterated over.
+        """
+        from remotemedia.running import runs
+
+        options = self._options(eager=True)
+        return runs.stream(self, runs.NOTHING if source is ... else source, options, self._keep)
+
+    def get_metrics(self) -> Metrics:
+        """Give what was measured in the run that ended last; zeros where none has ended.
+
+        Raises:
+            ParameterError: the pipeline does not measure.
+        """
+        if not self.enable_metrics:
+            raise ParameterError(
+                "the pipeline does not measure.",
+                field="enable_metrics",
+                hint="Make it with Pipeline(..., enable_metrics=True).",
+            )
+        if self._metrics is None:
+            from remotemedia.running.metrics import none
+
+            return none(self.name, self.nodes)
+        return self._metrics
+
+    def _keep(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def _options(self, *, eager: bool = False) -> Options:
+        from remotemedia.running.driver import Options
+
+        return Options(metrics=self.enable_metrics, eager=eager)
 
     def export(self, path: str | Path) -> NoReturn:
         """Write a manifest or a package. Not in this version."""
