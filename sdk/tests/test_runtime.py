@@ -40,7 +40,7 @@ def test_switched_off_at_any_time(module, monkeypatch, off):
     with pytest.raises(RuntimeMissing, match="switches it off"):
         get_rust_runtime()
     info = get_backend_info()
-    assert (info["backend"], info["version"]) == ("none", None)
+    assert (info["backend"], info["version"]) == ("python", None)
     assert "REMOTEMEDIA_USE_RUST" in info["reason"]
     monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "1")
     assert is_rust_runtime_available()

@@ -24,7 +24,7 @@ class BackendInfo(TypedDict):
     """What `get_backend_info` gives."""
 
     backend: str
-    """``rust``, or ``none`` where the native runtime cannot be used."""
+    """``rust``, or ``python``: its twin, where the native runtime cannot be used."""
     version: str | None
     """The native module's version."""
     reason: str | None
@@ -44,7 +44,7 @@ def unavailable(needed: str = "") -> tuple[NativeRuntime | None, str, str | None
     """
     value = os.environ.get(SWITCH, "")
     if value.strip().lower() in _OFF:
-        return None, "switched_off", f"{SWITCH}={value} switches the native runtime off."
+        return None, "switched_off", f"{SWITCH}={value} switches it off."
     try:
         module = importlib.import_module(MODULE)
     except ImportError as error:
@@ -85,5 +85,5 @@ def get_backend_info() -> BackendInfo:
     """Say which runtime is used, its version, and why not where it is not the native one."""
     module, reason = _load()
     if module is None:
-        return {"backend": "none", "version": None, "reason": reason}
+        return {"backend": "python", "version": None, "reason": reason}
     return {"backend": "rust", "version": module.__version__, "reason": None}
