@@ -243,9 +243,9 @@ class Run:
         graph.fail(work.node, stamp, result.message, result.traceback)
         if mailbox.failures >= BREAKER_FAILURES:
             self._broken = RuntimeFault(
-                f"{graph.plan.nodes[work.node].id}: {result.message}"
-                f" ({BREAKER_FAILURES} failures in a row end the run)",
+                f"{result.message} ({BREAKER_FAILURES} failures in a row end the run)",
                 code=NODE_FAILED,
+                field=graph.plan.nodes[work.node].id,
             )
             raise self._broken
 
