@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from remotemedia.planning import Port
 
 LATER = (
-    "run",
     "inspect",
     "doctor",
     "bench",
@@ -138,6 +137,48 @@ def call(
             raise NotInThisVersion("the microphone as source is not in this version.")
         options = CallOptions(url, Path(file), as_json, fast, join, not insecure)
         asyncio.run(run_call(options, Console()))
+
+
+@app.command()
+def run(
+    pipeline: Annotated[
+        str, typer.Argument(help="A manifest (.yaml, .json), or a Pipeline as app.py:name.")
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[INPUT]...",
+            help="Audio files of any kind; for pipelines that take data .json and .jsonl files, or "
+            "values. SOURCE=INPUT for each source of a pipeline that has several.",
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Where results go: events to .jsonl, audio to .wav, .flac, .ogg, .opus, .mp3. "
+            "May be given for both. For several inputs a folder, or a pattern such as "
+            "out/{stem}.flac. Without it events are printed.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Inputs worked on at once; 0 is one a core.", min=0, max=256)
+    ] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each event as it comes, one a line.")
+    ] = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Say what each node took.")] = False,
+) -> None:
+    """Run files through a pipeline, as fast as it goes."""
+    with as_exit_code():
+        from remotemedia.cli.pipelines import load_pipeline
+        from remotemedia.cli.run import RunOptions
+        from remotemedia.cli.run import run as run_files
+
+        options = RunOptions(tuple(inputs or ()), tuple(outputs or ()), jobs, as_json, metrics)
+        run_files(load_pipeline(pipeline), options, Console())
 
 
 @app.command()

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from remotemedia.cli import exits
+from remotemedia.cli.show import Summary, describe
 from remotemedia.client.audio import AudioFile
-from remotemedia.client.events import (
-    Bye,
-    ErrorEvent,
-    Event,
-    NodeResult,
-    SpeechStopped,
-    Transcript,
-)
+from remotemedia.client.events import Bye, Event
 from remotemedia.client.session import Session, connect
 from remotemedia.errors import ConnectionLost
+
+__all__ = ["CallOptions", "Printer", "Summary", "call", "describe"]
 
 
 @dataclass(frozen=True)
@@ -36,35 +30,6 @@ class CallOptions:
     fast: bool = False
     join: str | None = None
     verify_tls: bool = True
-
-
-@dataclass
-class Summary:
-    """What came back."""
-
-    segments: int = 0
-    speech_ms: float = 0.0
-    errors: int = 0
-    latencies: list[float] = field(default_factory=list)
-
-    def add(self, event: Event) -> None:
-        """Count an event."""
-        if isinstance(event, SpeechStopped):
-            self.segments += 1
-            self.speech_ms += event.duration_ms
-        elif isinstance(event, ErrorEvent):
-            self.errors += 1
-        if event.latency_ms > 0:
-            self.latencies.append(event.latency_ms)
-
-    def __str__(self) -> str:
-        noun = "segment" if self.segments == 1 else "segments"
-        parts = [f"{self.segments} {noun}, {self.speech_ms / 1000:.2f} s of speech"]
-        if self.latencies:
-            parts.append(f"server latency {median(self.latencies):.1f} ms")
-        if self.errors:
-            parts.append(f"{self.errors} errors")
-        return "; ".join(parts)
 
 
 async def call(options: CallOptions, output: Console) -> None:
@@ -128,25 +93,6 @@ class Printer:
     def _whose(self, event: Event) -> Text:
         other = event.participant and event.participant != self._session.participant
         return Text(f"{event.participant}  " if other else "", style="magenta")
-
-
-def describe(event: Event) -> Text | None:
-    """Give a line for an event; None for those that only programs want."""
-    if isinstance(event, SpeechStopped):
-        text = Text(f"{event.start_ms / 1000:8.2f} - {event.pts_ms / 1000:.2f} s")
-        return text.append(f"  speech, {event.duration_ms / 1000:.2f} s", style="green")
-    if isinstance(event, NodeResult):
-        text = Text(f"{event.pts_ms / 1000:8.2f} s  {event.node}: ")
-        return text.append(json.dumps(event.data, ensure_ascii=False), style="cyan")
-    if isinstance(event, Transcript):
-        return Text(f"{event.pts_ms / 1000:8.2f} s  {event.transcript}")
-    if isinstance(event, ErrorEvent):
-        where = f"{event.node}: " if event.node else ""
-        text = Text(f"{event.pts_ms / 1000:8.2f} s  {where}{event.message}", style="yellow")
-        return text.append(f" [{event.code}]", style="dim")
-    if isinstance(event, Bye) and event.code is None:  # else it becomes the command's error
-        return Text(f"the server says goodbye: {event.reason}", style="dim")
-    return None
 
 
 async def _send(session: Session, file: Path, progress: Progress, task: TaskID) -> None:

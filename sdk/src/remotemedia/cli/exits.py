@@ -15,6 +15,7 @@ from remotemedia.errors import (
     ConnectionLost,
     ManifestError,
     MediaFileError,
+    NodeError,
     NotInThisVersion,
     RemoteMediaError,
     RuntimeMissing,
@@ -31,6 +32,8 @@ UNREACHABLE = 5
 REFUSED = 6
 LOST = 7
 NO_RUNTIME = 8
+NODE_FAILED = 9
+SOME_FAILED = 10
 INTERRUPTED = 130
 
 EXIT_CODES = {
@@ -43,9 +46,18 @@ EXIT_CODES = {
     REFUSED: "the server refused",
     LOST: "the connection broke, or the server ended the session with an error",
     NO_RUNTIME: "the native runtime is missing",
+    NODE_FAILED: "a node failed for good",
+    SOME_FAILED: "some of several inputs failed; the others are done",
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 """What the exit codes mean."""
+
+
+class SomeFailed(RemoteMediaError):  # noqa: N818 - what happened
+    """Some of several inputs failed; each was told of."""
+
+    code = ""
+
 
 _BY_ERROR: tuple[tuple[type[RemoteMediaError], int], ...] = (
     (NotInThisVersion, USAGE),
@@ -55,6 +67,8 @@ _BY_ERROR: tuple[tuple[type[RemoteMediaError], int], ...] = (
     (ServerRefused, REFUSED),
     (ConnectionLost, LOST),
     (RuntimeMissing, NO_RUNTIME),
+    (NodeError, NODE_FAILED),
+    (SomeFailed, SOME_FAILED),
 )
 
 errors = Console(stderr=True)

@@ -57,7 +57,7 @@ class Execution:
         self.plan = plan
         self.choice = choice
         self.position = 0.0
-        self._inputs = inputs
+        self.inputs = inputs
         self._options = options
         self._workers = Workers(
             plan.name, recipes_of(plan), choice.backend, measure=options.metrics
@@ -102,7 +102,7 @@ class Execution:
             if run is not None and not ended:
                 run.interrupt()
             self._workers.close()
-            for each in self._inputs.values():
+            for each in self.inputs.values():
                 each.close()
             if peak is not None and run is not None:
                 self._metrics = measured(
@@ -117,7 +117,7 @@ class Execution:
     def _push(self, run: Run) -> Iterator[bool]:
         """Push piece by piece, the sources in turn; True is the time to look for results."""
         formats = {source.id: source.format for source in self.plan.resolved.sources}
-        going = {name: each.pieces(formats[name].audio) for name, each in self._inputs.items()}
+        going = {name: each.pieces(formats[name].audio) for name, each in self.inputs.items()}
         waiting = 0.0
         while going:
             for name in list(going):
@@ -132,7 +132,7 @@ class Execution:
                 else:
                     audio = formats[name].audio
                     seconds = piece.shape[-1] / audio.rate if audio is not None else 0.0
-                    self.position += seconds / len(self._inputs)
+                    self.position += seconds / len(self.inputs)
                     waiting += seconds
                     run.push_audio(name, piece)
             due = self._options.eager or waiting >= 1.0 - 1e-9

@@ -169,6 +169,21 @@ def outcome_for(plan: Plan, sinks: tuple[str, ...] = ()) -> Outcome:
     return outcome
 
 
+def main_audio(plan: Plan) -> str | None:
+    """Name the output whose audio is the run's, as far as the plan alone can tell."""
+    outcome = outcome_for(plan)
+    ports = {
+        outcome.key(node.id, port.port): port.format.type
+        for node in plan.resolved.nodes
+        for port in node.outputs
+    }
+    for wanted in ("audio", "any"):
+        for name in outcome.sinks:
+            if ports[name] == wanted:
+                return name
+    return None
+
+
 def in_loop() -> bool:
     """Say whether an event loop runs on this thread."""
     # Without asyncio there is none, and importing it takes its time.
