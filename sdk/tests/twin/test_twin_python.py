@@ -177,7 +177,7 @@ def test_the_time_of_audio_never_goes_backwards() -> None:
         (np.zeros((2, 320), np.float32), "shape"),
         (LaneData(float("inf")), "not JSON"),
         (LaneData({1: 2}), "not text"),
-        (LaneData("x" * 70_000), "bytes of JSON"),
+        (LaneData("x" * 70_000), "bytes as JSON"),
         ("{", "not JSON"),
         (("left", LaneData(1)), "left"),
     ],
@@ -221,28 +221,62 @@ def test_a_failure_keeps_its_traceback_and_the_run_goes_on() -> None:
     assert data(outputs, "error") == [
         {"code": NODE_FAILED, "message": "broke", "traceback": "Traceback"}
     ]
-    assert data(outputs) == [0, 2, 0]
+    assert data(outputs) == [0, 2, 2]
 
 
-def test_a_transient_failure_is_tried_again_before_what_follows(clock: list[int]) -> None:
+def test_a_transient_failure_is_tried_again_and_what_follows_waits_for_it(
+    clock: list[int],
+) -> None:
     made = frames(2, start(ONE))
+    first, second = take(made)
+    made.complete([(second.token, [LaneData("second")])])
     waits = []
     for _ in range(3):
-        [item] = take(made, 1)
-        assert item.seq == 0
-        made.complete([(item.token, LaneFailure("busy", transient=True))])
+        made.complete([(first.token, LaneFailure("busy", transient=True))])
         wait = made.retry_in_us()
         assert wait is not None
         waits.append(wait)
         assert (take(made), made.pending(), made.poll()) == ([], 2, [])
         clock[0] += wait
         assert made.retry_in_us() == 0
+        [first] = take(made)
+        assert first.seq == 0
+        assert made.retry_in_us() is None
     for wait, least in zip(waits, (100_000, 200_000, 400_000), strict=True):
         assert least <= wait <= least * 1.2
+    made.complete([(first.token, [LaneData("first")])])
+    assert data(made.poll()) == ["first", "second"]
+
+
+def test_results_come_in_the_order_of_the_frames() -> None:
+    made = frames(3, start(ONE))
     items = take(made)
-    made.complete([(items[0].token, [LaneData("done")]), (items[1].token, [])])
-    assert made.retry_in_us() is None
-    assert data(made.poll()) == ["done"]
+    for item in reversed(items):
+        assert made.poll() == []
+        made.complete([(item.token, [LaneData(item.seq)])])
+    assert data(made.poll()) == [0, 1, 2]
+
+
+def test_an_interrupt_forgets_what_is_to_be_tried_again(clock: list[int]) -> None:
+    made = frames(1, start(ONE))
+    [item] = take(made)
+    made.complete([(item.token, LaneFailure("busy", transient=True))])
+    made.interrupt()
+    assert (made.pending(), made.retry_in_us()) == (0, None)
+
+
+def test_the_end_waits_for_what_is_tried_again(clock: list[int]) -> None:
+    made = frames(1, start(ONE))
+    made.end()
+    [item] = take(made)
+    made.complete([(item.token, LaneFailure("busy", transient=True))])
+    assert take(made) == []
+    clock[0] += 1_000_000
+    [item] = take(made)
+    assert item.port == "in"
+    made.complete([(item.token, [])])
+    [item] = take(made)
+    assert (item.port, item.samples, item.value, item.pts_us) == ("", None, None, 20_000)
 
 
 def test_a_frame_that_failed_four_times_is_an_error(clock: list[int]) -> None:
@@ -302,7 +336,7 @@ def test_an_interrupt_drops_what_waits_and_what_runs() -> None:
     assert made.poll() == []
     frames(1, made)
     made.end()
-    assert data(work(made, lambda item: [LaneData(item.seq)])) == [20, 0]
+    assert data(work(made, lambda item: [LaneData(item.seq)])) == [20, 20]
 
 
 def test_the_end_survives_an_interrupt() -> None:

@@ -13,7 +13,7 @@ from remotemedia.frames import Samples
 from remotemedia.twin.chunks import Audio, Signal, Stamp
 from remotemedia.twin.kinds import PythonNode
 from remotemedia.twin.kinds.base import State
-from remotemedia.twin.mailbox import Mailbox, Work
+from remotemedia.twin.mailbox import Mailbox
 from remotemedia.twin.messages import message
 from remotemedia.twin.metrics import NodeMetrics, now_ns
 from remotemedia.twin.plan import Feed, Output, Plan
@@ -52,7 +52,7 @@ class Graph:
         self._written: dict[Feed, list[Signal]] = {}
         self._jobs: list[Callable[[], None]] = []
         self._ended: set[Feed] = set()
-        self._drained: set[int] = set()
+        self._inputs_ended: list[set[int]] = [set() for _ in plan.nodes]
         self._messages = 0
         for index, node in enumerate(plan.nodes):
             if isinstance(node.action, PythonNode):
@@ -89,32 +89,36 @@ class Graph:
         self._end_outputs(index)
 
     def settle(self) -> None:
-        """Let end whatever can: drain those nodes in order, then let them report."""
-        self._written.clear()
-        done: list[int] = []
+        """Let end whatever can, node after node: each drains, then reports what is still open."""
         for index, node in enumerate(self.plan.nodes):
-            if index in self._drained:
+            new = {port for port, feed in enumerate(node.feeds) if feed in self._ended}
+            new -= self._inputs_ended[index]
+            if not new:
                 continue
-            state = self._states.get(index)
-            self._feed(index)
-            ended = [feed in self._ended for feed in node.feeds]
-            if state is None:
-                self._end_mailbox(index, all(ended))
+            self._inputs_ended[index] |= new
+            every = len(self._inputs_ended[index]) == len(node.feeds)
+            if index in self.mailboxes:
+                if every:
+                    self.mailboxes[index].post_end(index, self.epoch)
                 continue
-            cx = self._contexts[index]
-            for port, feed in enumerate(node.feeds):
-                if feed in self._ended and feed not in cx.ended:
-                    cx.ended.add(feed)
-                    state.end_input(port, cx)
-            if all(ended):
-                state.drain(cx)
-                self._drained.add(index)
+            self._end_native(index, sorted(new), every)
+            if every:
                 self._end_outputs(index)
-                done.append(index)
-            self._put_out(index)
+
+    def _end_native(self, index: int, ports: list[int], every: bool) -> None:
+        state, cx = self._states[index], self._contexts[index]
+        self._written.clear()
+        for port in ports:
+            state.end_input(port, cx)
+        if every:
+            state.drain(cx)
+        self._put_out(index)
+        for behind in range(index + 1, len(self.plan.nodes)):
+            self._feed(behind)
+            self._put_out(behind)
         self._run_jobs()
-        for index in done:
-            self._states[index].finish(self._contexts[index])
+        if every:
+            state.finish(cx)
 
     def interrupt(self) -> None:
         """Make what is under way in Python worthless."""
@@ -178,7 +182,7 @@ class Graph:
                 if not taken:
                     continue
                 if state is None:
-                    self.mailboxes[index].waiting.append(Work(index, port, signal, self.epoch))
+                    self.mailboxes[index].post(index, port, signal, self.epoch)
                 else:
                     self._take(index, state, port, signal)
 
@@ -197,14 +201,7 @@ class Graph:
                 if not output.takes(signal):
                     self.result(index, output.name, signal)
 
-    def _end_mailbox(self, index: int, ended: bool) -> None:
-        mailbox = self.mailboxes[index]
-        if ended and not mailbox.flushed and not len(mailbox):
-            mailbox.flushed = True
-            mailbox.waiting.append(Work(index, 0, None, self.epoch))
-
     def _end_outputs(self, index: int) -> None:
-        self._drained.add(index)
         outputs = self.plan.nodes[index].outputs
         self._ended.update(Feed(index, port) for port in range(len(outputs)))
 
@@ -220,7 +217,6 @@ class _Context:
     def __init__(self, graph: Graph, index: int) -> None:
         self._graph = graph
         self._index = index
-        self.ended: set[Feed] = set()
 
     def event(self, kind: str, stamp: Stamp, data: JsonValue) -> None:
         self._graph.event(self._index, kind, stamp, data)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Literal
 
-from remotemedia.twin.chunks import Signal
+from remotemedia.twin.chunks import Audio, Signal, Stamp
 
 MAX_IN_FLIGHT = 16
 """Frames of one node that are handed out at once; the others wait here."""
@@ -17,30 +18,40 @@ RETRIES_US = (100_000, 200_000, 400_000)
 JITTER = 0.2
 """So much longer at most, so that what failed together is not tried together."""
 
+_START = Stamp(0, 0, 0)
+
 
 @dataclass(eq=False)
 class Work:
-    """A frame for a Python node; without a signal it is the end of the input."""
+    """A frame for a Python node, and what became of it."""
 
     node: int
     port: int
-    signal: Signal | None
+    stamp: Stamp
     epoch: int
+    signal: Signal | None
+    """None is the end of the input."""
+    state: Literal["waiting", "running", "pausing", "done"] = "waiting"
     tries: int = 0
     due_us: int = 0
-    taken_us: int = 0
+    since_ns: int = 0
+    result: object = None
 
 
 @dataclass(eq=False)
 class Mailbox:
-    """The frames of one node, in order."""
+    """The frames of one node: those that wait, and those handed out, until they are done in order.
+
+    A frame that failed transiently is handed out again after a pause; those behind it go on
+    meanwhile, but what they give waits.
+    """
 
     limit: int
     waiting: deque[Work] = field(default_factory=deque)
-    in_flight: int = 0
+    flights: deque[Work] = field(default_factory=deque)
     failures: int = 0
-    flushed: bool = False
-    """The end of the input was put in."""
+    last: Stamp = _START
+    """The end of the last frame."""
 
     @classmethod
     def of(cls, frames: int) -> Mailbox:
@@ -48,31 +59,66 @@ class Mailbox:
         return cls(min(MAX_IN_FLIGHT, -(-frames // 2)))
 
     def __len__(self) -> int:
-        return len(self.waiting) + self.in_flight
+        return len(self.waiting) + len(self.flights)
+
+    def post(self, node: int, port: int, signal: Signal, epoch: int) -> None:
+        """Put a frame in."""
+        stamp = signal.stamp
+        end_us = signal.end_us if isinstance(signal, Audio) else stamp.pts_us
+        self.last = stamp.at(max(end_us, self.last.pts_us))
+        self.waiting.append(Work(node, port, stamp, epoch, signal))
+
+    def post_end(self, node: int, epoch: int) -> None:
+        """Put the end in, behind the last frame."""
+        self.waiting.append(Work(node, 0, self.last, epoch, None))
 
     def has_work(self, now_us: int) -> bool:
         """Whether a frame may be taken."""
-        ready = bool(self.waiting) and self.in_flight < self.limit
-        return ready and self.waiting[0].due_us <= now_us
+        if any(work.state == "pausing" and work.due_us <= now_us for work in self.flights):
+            return True
+        if not self.waiting:
+            return False
+        # The end comes when everything before it is done, further tries too.
+        limit = 1 if self.waiting[0].signal is None else self.limit
+        return len(self.flights) < limit
 
-    def take(self) -> Work:
-        """Give the next frame."""
-        self.in_flight += 1
-        return self.waiting.popleft()
+    def take(self, now_us: int) -> Work:
+        """Give the next frame, those to be tried again first."""
+        for work in self.flights:
+            if work.state == "pausing" and work.due_us <= now_us:
+                break
+        else:
+            work = self.waiting.popleft()
+            self.flights.append(work)
+        work.state = "running"
+        return work
 
     def again(self, work: Work, now_us: int, chance: random.Random) -> bool:
-        """Put a frame back before the others, to be tried again; False when it had its tries."""
+        """Let a frame be tried again after a pause; False when it had its tries."""
         if work.tries >= len(RETRIES_US):
             return False
         pause_us = RETRIES_US[work.tries] * (1.0 + JITTER * chance.random())
         work.due_us = now_us + round(pause_us)
         work.tries += 1
-        self.waiting.appendleft(work)
+        work.state = "pausing"
         return True
 
+    def next_done(self) -> Work | None:
+        """Give the next frame that is done and waits for none before it."""
+        if self.flights and self.flights[0].state == "done":
+            return self.flights.popleft()
+        return None
+
+    def retry_us(self) -> int | None:
+        """Say when the next frame is tried again."""
+        return min((work.due_us for work in self.flights if work.state == "pausing"), default=None)
+
     def clear(self, epoch: int) -> None:
-        """Forget what waits; the end of the input stays, as one of the new epoch."""
-        end = [work for work in self.waiting if work.signal is None]
-        for work in end:
-            work.epoch = epoch
-        self.waiting = deque(end)
+        """Forget all but what runs; the end of the input stays, as one of the new epoch."""
+        for work in (*self.waiting, *self.flights):
+            if work.signal is None and work.state != "running":
+                work.epoch = epoch
+        self.waiting = deque(work for work in self.waiting if work.signal is None)
+        self.flights = deque(
+            work for work in self.flights if work.signal is None or work.state == "running"
+        )

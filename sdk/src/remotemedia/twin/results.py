@@ -51,7 +51,7 @@ class Results:
                 return output
         if wanted != FIRST:
             there = ", ".join(output.name for output in outputs) or "none"
-            raise Unfit(f'the node returned for a port "{wanted}": there is {there}')
+            raise Unfit(f'the node returned something for a port "{wanted}": there is {there}')
         return outputs[0] if outputs else None
 
     def _signal(self, index: int, output: Output | None, stamp: Stamp, result: object) -> Signal:
@@ -61,7 +61,7 @@ class Results:
             try:
                 return Value(stamp, checked_copy(result.value))
             except Unfit as error:
-                raise Unfit(f"the node returned what cannot be sent: {error}") from None
+                raise Unfit(f"the node returned what {error}") from None
         if isinstance(result, str):
             return Value(stamp, _parsed(result))
         if isinstance(result, np.ndarray):
@@ -70,7 +70,7 @@ class Results:
 
     def _audio(self, index: int, output: Output | None, stamp: Stamp, samples: np.ndarray) -> Audio:
         if output is None or not output.format.takes_audio:
-            raise Unfit("the node returned audio but declares no output")
+            raise Unfit("the node returned audio but declares no output for it")
         if samples.dtype != np.float32 or not samples.flags.c_contiguous:
             raise _fault("audio must be a contiguous float32 array")
         channels = output.format.channels
@@ -91,6 +91,8 @@ class Results:
 def _parsed(text: str) -> object:
     try:
         return checked_copy(json.loads(text))
+    except Unfit as error:
+        raise Unfit(f"the node returned what {error}") from None
     except ValueError as error:
         raise Unfit(f"the node returned what is not JSON: {error}") from None
 

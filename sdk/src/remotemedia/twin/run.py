@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from remotemedia.errors import INVALID_PARAMETER, NODE_FAILED, UNKNOWN_ID
 from remotemedia.frames import Samples
-from remotemedia.twin.chunks import Audio, Stamp, Value
+from remotemedia.twin.chunks import Audio, Value
 from remotemedia.twin.framing import Framer
 from remotemedia.twin.graph import Entry, Graph, shaped
 from remotemedia.twin.kinds import PythonNode
@@ -89,7 +89,7 @@ class Run:
             signal = Value(stamp, checked_copy(value))
         except Unfit as error:
             if framer.format.type != "any":
-                raise _fault("value", str(error)) from None
+                raise _fault("value", f"the value {error}") from None
             signal = Value(stamp, value, opaque=True)
         self._graph.push(Entry(Feed(None, index), signal))
 
@@ -109,6 +109,8 @@ class Run:
     def take_work(self, max_items: int) -> list[LaneItem]:
         """Give frames for Python nodes, those of a node in order, the nodes in turn."""
         items: list[LaneItem] = []
+        if self._broken is not None:
+            return items
         now = now_us()
         self._list_ready(now)
         while self._ready and len(items) < max_items:
@@ -116,7 +118,7 @@ class Run:
             mailbox = self._graph.mailboxes[index]
             if not mailbox.has_work(now):
                 continue
-            work = mailbox.take()
+            work = mailbox.take(now)
             if mailbox.has_work(now):
                 self._ready.append(index)
             items.append(self._hand_out(work))
@@ -124,12 +126,13 @@ class Run:
 
     def complete(self, done: Sequence[LaneDone]) -> None:
         """Take what Python nodes made of frames; tokens that are not under way are ignored."""
+        self._check()
         for token, result in done:
-            self._check()
             work = self._works.pop(token, None)
             if work is not None:
                 self._complete(work, result)
         self._graph.settle()
+        self._check()
 
     def poll(self) -> list[RunOutput]:
         """Give everything put out since the last call, in order."""
@@ -138,9 +141,9 @@ class Run:
 
     def retry_in_us(self) -> int | None:
         """Say how long until a failed frame is tried again; None when none waits for that."""
-        waiting = [box.waiting[0] for box in self._graph.mailboxes.values() if box.waiting]
-        due = [work.due_us for work in waiting if work.tries]
-        return max(min(due) - now_us(), 0) if due else None
+        due = [mailbox.retry_us() for mailbox in self._graph.mailboxes.values()]
+        first = min((each for each in due if each is not None), default=None)
+        return None if first is None else max(first - now_us(), 0)
 
     def pending(self) -> int:
         """Count the frames that Python holds or that wait for it, retries too."""
@@ -180,11 +183,10 @@ class Run:
     def _hand_out(self, work: Work) -> LaneItem:
         self._token += 1
         self._works[self._token] = work
-        work.taken_us = now_ns()
+        work.since_ns = now_ns()
         plan = self._graph.plan
         node = plan.nodes[work.node]
         signal = work.signal
-        stamp = Stamp(0, 0, 0) if signal is None else signal.stamp
         samples, rate, channels, value = None, 0, 0, None
         if isinstance(signal, Audio):
             rate, channels = signal.rate, len(signal.samples)
@@ -201,8 +203,8 @@ class Run:
             node=node.id,
             entry=self._entries[work.node],
             port="" if signal is None else node.inputs[work.port][0],
-            seq=stamp.seq,
-            pts_us=stamp.pts_us,
+            seq=work.stamp.seq,
+            pts_us=work.stamp.pts_us,
             rate=rate,
             channels=channels,
             samples=samples,
@@ -212,25 +214,23 @@ class Run:
     def _complete(self, work: Work, result: object) -> None:
         graph = self._graph
         mailbox = graph.mailboxes[work.node]
-        mailbox.in_flight -= 1
-        graph.metrics[work.node].took(now_ns() - work.taken_us)
-        if work.epoch == graph.epoch and self._retried(work, mailbox, result):
+        graph.metrics[work.node].took(now_ns() - work.since_ns)
+        transient = isinstance(result, LaneFailure) and result.transient
+        current = work.epoch == graph.epoch
+        if transient and current and mailbox.again(work, now_us(), self._chance):
             return
-        if work.epoch == graph.epoch:
-            self._settle(work, mailbox, result)
-        if work.signal is None:
-            graph.end_python(work.node)
+        work.state, work.result = "done", result
+        while (done := mailbox.next_done()) is not None:
+            if done.epoch == graph.epoch:
+                self._finish(done, mailbox)
+            if done.signal is None:
+                graph.end_python(done.node)
 
-    def _retried(self, work: Work, mailbox: Mailbox, result: object) -> bool:
-        failed = isinstance(result, LaneFailure) and result.transient
-        return failed and mailbox.again(work, now_us(), self._chance)
-
-    def _settle(self, work: Work, mailbox: Mailbox, result: object) -> None:
-        graph = self._graph
-        stamp = Stamp(0, 0, 0) if work.signal is None else work.signal.stamp
+    def _finish(self, work: Work, mailbox: Mailbox) -> None:
+        graph, result = self._graph, work.result
         if not isinstance(result, LaneFailure):
             try:
-                given = self._results.read(work.node, stamp, result)
+                given = self._results.read(work.node, work.stamp, result)
             except Unfit as error:
                 result = LaneFailure(str(error))
             else:
@@ -240,14 +240,13 @@ class Run:
                     graph.give(work.node, output, signal)
                 return
         mailbox.failures += 1
-        graph.fail(work.node, stamp, result.message, result.traceback)
-        if mailbox.failures >= BREAKER_FAILURES:
+        graph.fail(work.node, work.stamp, result.message, result.traceback)
+        if mailbox.failures == BREAKER_FAILURES:
             self._broken = RuntimeFault(
                 f"{result.message} ({BREAKER_FAILURES} failures in a row end the run)",
                 code=NODE_FAILED,
                 field=graph.plan.nodes[work.node].id,
             )
-            raise self._broken
 
 
 def now_us() -> int:

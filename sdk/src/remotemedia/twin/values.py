@@ -25,7 +25,7 @@ class RuntimeFault(RemoteMediaError):  # noqa: N818 - the native module's name
 
 
 class Unfit(ValueError):  # noqa: N818 - it is no error where opaque values may pass
-    """A value that cannot be sent on; the text says why."""
+    """A value that cannot be sent on; the text says why, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def checked_copy(value: object) -> JsonValue:
     try:
         size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
     except UnicodeEncodeError:
-        raise Unfit("half a surrogate pair is not JSON") from None
+        raise Unfit("is not JSON: half a surrogate pair") from None
     if size > MAX_VALUE_BYTES:
-        raise Unfit(f"it has {size} bytes of JSON; {MAX_VALUE_BYTES} are possible")
+        raise Unfit(f"has more than {MAX_VALUE_BYTES} bytes as JSON")
     return copy
 
 
@@ -107,10 +107,10 @@ def json_copy(value: object, depth: int = 0) -> JsonValue:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise Unfit(f"{value} is not JSON")
+            raise Unfit(f"is not JSON: {value}")
         return float(value)
     if depth >= MAX_DEPTH:
-        raise Unfit(f"it is more than {MAX_DEPTH} deep")
+        raise Unfit(f"is more than {MAX_DEPTH} deep")
     if isinstance(value, np.generic | np.ndarray):
         return json_copy(value.tolist(), depth)
     if isinstance(value, list | tuple):
@@ -119,7 +119,7 @@ def json_copy(value: object, depth: int = 0) -> JsonValue:
         copy: dict[str, JsonValue] = {}
         for key, each in value.items():
             if not isinstance(key, str):
-                raise Unfit(f"the key {key!r} is not text")
+                raise Unfit(f"is not JSON: the key {key!r} is not text")
             copy[key] = json_copy(each, depth + 1)
         return copy
-    raise Unfit(f"a {type(value).__name__} is not JSON")
+    raise Unfit(f"is not JSON: a {type(value).__name__}")
