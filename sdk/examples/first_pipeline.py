@@ -12,7 +12,4 @@ if __name__ == "__main__":
     print("The manifest, which from_yaml reads again:\n")
     print(pipeline.to_yaml())
     print("What runs:\n")
-    plan = pipeline.plan()
-    print(f"audio comes in at {plan.source}")
-    for node in plan.resolved.nodes:
-        print(f"{node.id}: {node.kind}, {node.input} -> {node.output}")
+    print(pipeline.inspect())

@@ -22,6 +22,7 @@ from remotemedia.client import session as session_module
 from remotemedia.client.events import parse
 from remotemedia.errors import RemoteMediaError
 from remotemedia.nodes.audio import VADNode
+from remotemedia.nodes.registry import NODE_TYPES
 
 from .fakes import FakeFault
 
@@ -63,7 +64,7 @@ def native(monkeypatch, runtime):
 def test_help_explains_the_exit_codes(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("serve", "call", "nodes", "validate"):
+    for command in ("serve", "call", "nodes", "validate", "inspect"):
         assert command in out
     for meaning in exits.EXIT_CODES.values():
         assert meaning in out
@@ -90,6 +91,8 @@ def test_nodes_lists_every_type(run):
     assert code == 0
     assert re.search(r"VADNode +Find speech", out)
     assert re.search(r"PythonNode +A node of one's own", out)
+    for name in NODE_TYPES:
+        assert f"\n{name} " in out
 
 
 def test_nodes_says_everything_about_one(run):
@@ -111,8 +114,9 @@ def test_validate_shows_what_would_run(run, manifest, native):
     code, out, err = run("validate", str(manifest))
     assert (code, err) == (0, "")
     assert "mic is valid; audio comes in at 48000 Hz, mono." in out
-    assert re.search(r"level +level, native +audio in +48000 Hz", out)
-    assert re.search(r"resample.1 +resample, native \(put in\) +level", out)
+    assert "└─ 48000 Hz, mono -> level  [LevelMeterNode, " in out
+    assert "-> resample.1  [resample, " in out
+    assert ", put in]" in out
 
 
 def test_validate_says_when_the_runtime_is_not_there(run, manifest, monkeypatch):
@@ -128,6 +132,25 @@ def test_validate_shows_what_the_runtime_says(run, manifest, native):
     code, _, err = run("validate", str(manifest))
     assert code == exits.INVALID
     assert "too loud" in err
+
+
+def test_inspect_draws(run, manifest, native):
+    code, out, _ = run("inspect", str(manifest))
+    assert code == 0
+    assert out.startswith("mic\n\ninput\n└─ 48000 Hz, mono -> level")
+    code, out, _ = run("inspect", str(manifest), "--mermaid")
+    assert code == 0
+    assert out.startswith("flowchart LR\n")
+    code, out, _ = run("inspect", str(manifest), "--json")
+    assert code == 0
+    (line,) = out.splitlines()
+    assert [each["id"] for each in json.loads(line)["nodes"]] == [
+        "$input",
+        "level",
+        "resample.1",
+        "vad",
+    ]
+    assert run("inspect", str(manifest), "--json", "--mermaid")[0] == exits.INVALID
 
 
 def test_validate_shows_every_problem(run, tmp_path):

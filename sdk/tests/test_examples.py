@@ -33,8 +33,8 @@ def test_each_is_listed_and_documented():
 def test_first_pipeline(capsys):
     runpy.run_path(str(EXAMPLES / "first_pipeline.py"), run_name="__main__")
     said = capsys.readouterr().out
-    assert "audio comes in at 48000 Hz, mono" in said
-    assert "speech: vad, 16000 Hz, mono -> 16000 Hz, mono" in said
+    assert "input\n└─ 48000 Hz, mono -> level-1  [LevelMeterNode" in said
+    assert "└─ 16000 Hz, mono -> speech  [VADNode" in said
 
 
 def test_own_nodes(engine, lanes):

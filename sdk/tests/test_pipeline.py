@@ -266,7 +266,7 @@ def test_ids_that_cannot_be_used():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda p: p.export("x.json"),
+        lambda p: p.export("x.rmpkg"),
         lambda p: p.push("oci://x"),
     ],
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, overload
+from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
 from remotemedia._parameters import shorten
 from remotemedia._suggest import did_you_mean
-from remotemedia.base import BuiltinNode, FunctionNode, Node, process_of
+from remotemedia.base import IN_PORT, BuiltinNode, FunctionNode, Node, process_of
 from remotemedia.errors import (
     ManifestError,
     NotInThisVersion,
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from remotemedia.client.events import Event
+    from remotemedia.formats import AudioFormat
+    from remotemedia.inspecting import Inspection
     from remotemedia.manifest import Manifest, NodeSpec
     from remotemedia.planning import Graph, Plan
     from remotemedia.running.driver import Options
     from remotemedia.running.metrics import Metrics
     from remotemedia.running.result import Result
 
+_EXPORTS = (".json", ".yaml", ".yml")
+"""What `Pipeline.export` writes, by the file's ending."""
 _BESIDE = frozenset({"runtime_hint", "isolation"})
 """Arguments that stand beside ``params`` in a manifest."""
 
@@ -115,15 +119,16 @@ class Pipeline:
     def connect(self, source: str, target: str) -> Self:
         """Let one node feed another, by id; a port follows a dot. Gives the pipeline.
 
+        ::
+
+            pipeline.connect("split.left", "vad.in")
+            pipeline.connect("a", "mix").connect("b", "mix")  # become mix.in-1 and mix.in-2
+
         Raises:
-            ParameterError: there is no such node; the text has the nearest.
+            ParameterError: there is no such node or port; the text has the nearest.
         """
-        ids = [entry.id for entry in self._entries]
-        for end in (source, target):
-            if end.partition(".")[0] not in ids:
-                raise ParameterError(
-                    f'there is no node "{end.partition(".")[0]}".', hint=did_you_mean(end, ids)
-                )
+        self._check_end(source, "outputs")
+        self._check_end(target, "inputs")
         self._links = [*(self._links or []), (source, target)]
         return self
 
@@ -230,17 +235,34 @@ class Pipeline:
 
         return dump_yaml(self.manifest())
 
-    def plan(self) -> Plan:
+    def to_json(self) -> str:
+        """Give the manifest as JSON. See `manifest` for errors."""
+        from remotemedia.manifest import dump_json
+
+        return dump_json(self.manifest())
+
+    def plan(
+        self,
+        *,
+        sources: Mapping[str, AudioFormat] | None = None,
+        native: bool | None = None,
+    ) -> Plan:
         """Decide everything that is open: what runs, and the Python nodes that belong to it.
+
+        Args:
+            sources: the formats of the audio that there is, by the ids of sources; the others have
+                what is needed.
+            native: whether it is the native runtime that runs it; None chooses.
 
         Raises:
             ManifestError: with the path of each field that is wrong.
             NotInThisVersion: for what belongs to a later version.
+            RuntimeMissing: a node must run natively, and that is not possible.
         """
         from remotemedia.planning import plan_graph
 
         try:
-            return plan_graph(self._graph())
+            return plan_graph(self._graph(), sources=sources, native=native)
         except RemoteMediaError as error:
             error.source = self._source or f'pipeline "{self.name}"'
             raise
@@ -248,6 +270,20 @@ class Pipeline:
     def resolve(self) -> dict[str, JsonValue]:
         """Give what runs, as plain data: the resolved manifest. See `plan` for errors."""
         return self.plan().resolved.to_dict()
+
+    def inspect(self) -> Inspection:
+        """Draw what runs: the graph with the formats on its edges, and where each node runs.
+
+        ::
+
+            print(pipeline.inspect())
+            pipeline.inspect().mermaid()
+
+        See `plan` for errors.
+        """
+        from remotemedia.inspecting import inspect
+
+        return inspect(self.plan())
 
     async def serve(self, *, host: str = "127.0.0.1", port: int = 8080, tls: bool = False) -> None:
         """Serve this pipeline with signaling and the demo page, until cancelled.
@@ -337,11 +373,35 @@ class Pipeline:
 
         return Options(metrics=self.enable_metrics, eager=eager)
 
-    def export(self, path: str | Path) -> NoReturn:
-        """Write a manifest or a package. Not in this version."""
-        raise NotInThisVersion(
-            "Pipeline.export is not in this version.", hint="Use to_yaml or serialize."
-        )
+    def export(self, path: str | Path) -> None:
+        """Write the manifest to a ``.json``, ``.yaml`` or ``.yml`` file. See `manifest` for errors.
+
+        Files of nodes are seen from the manifest's folder: a manifest that names some by relative
+        paths belongs where it was read.
+
+        Raises:
+            ParameterError: the ending is none of these, or the file cannot be written.
+            NotInThisVersion: the ending is ``.rmpkg``.
+        """
+        from remotemedia.manifest import dump_json, dump_yaml
+
+        file = Path(path)
+        suffix = file.suffix.lower()
+        if suffix == ".rmpkg":
+            raise NotInThisVersion("packages are not in this version.", field="path")
+        if suffix not in _EXPORTS:
+            raise ParameterError(
+                f'"{file.name}" has no ending that says what to write.',
+                field="path",
+                hint=did_you_mean(suffix, _EXPORTS),
+            )
+        text = (dump_json if suffix == ".json" else dump_yaml)(self.manifest())
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ParameterError(
+                f"{file} cannot be written: {error.strerror or error}.", field="path"
+            ) from error
 
     def push(self, reference: str) -> NoReturn:
         """Push a package to a registry. Not in this version."""
@@ -357,6 +417,15 @@ class Pipeline:
             process_of(node)
         self._entries.append(_Entry(node_id, node))
         return self
+
+    def _check_end(self, end: str, way: Literal["inputs", "outputs"]) -> None:
+        if not isinstance(end, str):
+            raise ParameterError(f"an id is text, not {shorten(end)}.")
+        name, _, port = end.partition(".")
+        if name not in self.nodes:
+            raise ParameterError(f'there is no node "{name}".', hint=did_you_mean(name, self.nodes))
+        if port:
+            _check_port(name, self.nodes[name], port, way)
 
     def _free_id(self, kind: str) -> str:
         taken = {entry.id for entry in self._entries}
@@ -375,7 +444,13 @@ class Pipeline:
         metadata = Metadata.model_fields.keys() & {"name"}
         load({"metadata": dict.fromkeys(metadata, self.name), "nodes": stand_in})
         nodes = tuple(
-            PlannedNode(entry.id, entry.node, f"nodes[{index}]", self._base)
+            PlannedNode(
+                entry.id,
+                entry.node,
+                f"nodes[{index}]",
+                self._base,
+                entry.spec.host if entry.spec is not None else None,
+            )
             for index, entry in enumerate(self._entries)
         )
         if self._links is None:
@@ -399,6 +474,18 @@ def _node(part: object) -> Node:
     raise ParameterError(f"{shorten(part)} is not a node.", hint=hint)
 
 
+def _check_port(name: str, node: Node, port: str, way: Literal["inputs", "outputs"]) -> None:
+    from remotemedia.nodes import MixNode, PythonNode
+
+    if isinstance(node, PythonNode):
+        return  # its ports are known when what it names is loaded
+    if port == IN_PORT and way == "inputs" and isinstance(node, MixNode):
+        return
+    ports: tuple[str, ...] = getattr(node, way)
+    if port not in ports:
+        raise ParameterError(f'"{name}" has no port "{port}".', hint=did_you_mean(port, ports))
+
+
 def _is_path(source: str | Path) -> bool:
     if isinstance(source, Path):
         return True
@@ -412,7 +499,8 @@ def _spec(entry: _Entry, field: str) -> dict[str, object]:
     spec: dict[str, object] = {"id": entry.id}
     if isinstance(node, BuiltinNode):
         spec["node_type"] = node.node_type
-        spec["params"] = {k: v for k, v in node.arguments.items() if k not in _BESIDE}
+        params = {k: v for k, v in node.arguments.items() if k not in _BESIDE}
+        spec["params"] = {k: str(v) if isinstance(v, Path) else v for k, v in params.items()}
     else:
         spec["node_type"] = "PythonNode"
         spec["params"] = _python_params(node, field)

@@ -18,16 +18,12 @@ from remotemedia.cli.exits import as_exit_code
 from remotemedia.errors import ManifestError, NotInThisVersion, RemoteMediaError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from remotemedia_signaling import ServerConfig, SignalingServer
 
     from remotemedia.base import BuiltinNode
     from remotemedia.pipeline import Pipeline
-    from remotemedia.planning import Port
 
 LATER = (
-    "inspect",
     "doctor",
     "bench",
     "peers",
@@ -223,38 +219,24 @@ def validate(
     """Check a pipeline and say what would run."""
     from remotemedia.cli.pipelines import load_pipeline
 
+    from remotemedia.cli.showing import validate as run_validate
+
     with as_exit_code():
-        pipeline = load_pipeline(file)
-        _describe_plan(pipeline, Console())
+        run_validate(load_pipeline(file), Console())
 
 
-def _describe_plan(pipeline: Pipeline, output: Console) -> None:
-    from remotemedia.errors import RuntimeMissing
-    from remotemedia.runtime import get_rust_runtime
+@app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(help="A manifest, or a Pipeline as app.py:name.")],
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Draw a pipeline: formats on the edges, where each node runs, and converters put in."""
+    from remotemedia.cli.pipelines import load_pipeline
+    from remotemedia.cli.showing import inspect as run_inspect
 
-    plan = pipeline.plan()
-    try:
-        native = get_rust_runtime()
-    except RuntimeMissing as missing:
-        exits.errors.print(Text(f"not checked natively: {missing}", style="yellow"))
-    else:
-        try:
-            native.check_manifest(plan.resolved.to_json())
-        except native.RuntimeFault as fault:
-            raise ManifestError(str(fault), field=getattr(fault, "field", None)) from fault
-    output.print(Text(f"{plan.name} is valid; audio comes in at {plan.source}."))
-    feeding = {edge.target.node: edge.source.node for edge in plan.resolved.edges}
-    table = Table("node", "runs as", "fed by", "in", "out", box=None, pad_edge=False)
-    for node in plan.resolved.nodes:
-        source = feeding[node.id].replace("$source", "audio in")
-        made = " (put in)" if node.id in plan.inserted else ""
-        row = (node.id, f"{node.kind}, {node.runtime}{made}", source)
-        table.add_row(*map(Text, (*row, _shown(node.inputs), _shown(node.outputs))))
-    output.print(table)
-
-
-def _shown(ports: Sequence[Port]) -> str:
-    return ", ".join(str(port.format) for port in ports)
+    with as_exit_code():
+        run_inspect(load_pipeline(file), Console(), mermaid=mermaid, as_json=as_json)
 
 
 def _settings(config: Path | None, host: str | None, port: int | None, tls: bool) -> ServerConfig:

@@ -78,7 +78,7 @@ class EngineHost:
         self._counts = dict.fromkeys(("started", "ended"), 0)
         self._fd = -1
         self._closed = False
-        self._probe = Pipeline("probe", VADNode(engine="energy")).plan().resolved.to_json()
+        self._probe = Pipeline("probe", VADNode(engine="energy")).plan(native=True).resolved.to_json()
 
     @classmethod
     async def start(
@@ -300,7 +300,7 @@ def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
             raise ParameterError(
                 f'two pipelines are called "{name}".', hint="Give one another metadata.name."
             )
-    return [pipeline.plan() for pipeline in pipelines]
+    return [pipeline.plan(native=True) for pipeline in pipelines]
 
 
 def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:

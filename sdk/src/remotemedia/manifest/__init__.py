@@ -1,6 +1,13 @@
 """Manifest v1: what a pipeline is, as JSON or YAML."""
 
-from remotemedia.manifest.load import dump_yaml, load, load_file, load_json, load_yaml
+from remotemedia.manifest.load import (
+    dump_json,
+    dump_yaml,
+    load,
+    load_file,
+    load_json,
+    load_yaml,
+)
 from remotemedia.manifest.models import Connection, Manifest, Metadata, NodeSpec
 
 __all__ = [
@@ -8,6 +15,7 @@ __all__ = [
     "Manifest",
     "Metadata",
     "NodeSpec",
+    "dump_json",
     "dump_yaml",
     "load",
     "load_file",

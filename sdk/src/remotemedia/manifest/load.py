@@ -16,11 +16,10 @@ from remotemedia._parameters import shorten
 from remotemedia._suggest import did_you_mean, nearest
 from remotemedia.errors import INVALID_MANIFEST, ManifestError, Problem
 from remotemedia.manifest.models import Manifest
+from remotemedia.manifest.plain import MAX_DEPTH, check_plain
 
 MAX_BYTES = 1 << 20
 """The longest manifest; a longer one is refused."""
-MAX_DEPTH = 64
-"""How deeply YAML may be nested."""
 MAX_PROBLEMS = 20
 """How many problems are reported at once."""
 
@@ -31,13 +30,12 @@ def load(data: Mapping[str, object]) -> Manifest:
     Raises:
         ManifestError: with the path of each field that is wrong.
     """
+    check_plain(data)
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False)[:MAX_PROBLEMS]
         raise ManifestError.of([_problem(each) for each in found]) from None
-    except RecursionError:
-        raise ManifestError("is nested too deeply.", field="$") from None
 
 
 def load_json(text: str) -> Manifest:
@@ -48,7 +46,7 @@ def load_json(text: str) -> Manifest:
     """
     _check_size(text)
     try:
-        data = json.loads(text, object_pairs_hook=_no_duplicates)
+        data = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except ValueError as error:
         raise ManifestError(f"is not JSON: {error}.", field="$") from None
     except RecursionError:
@@ -81,7 +79,11 @@ def load_file(path: Path) -> Manifest:
         ManifestError: it cannot be read, or is no manifest.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # A pipe or a device has no size to ask for: no more is read than a manifest may have.
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        _check_size(data)
+        text = data.decode()
     except OSError as error:
         reason = error.strerror or str(error)
         raise ManifestError(f"cannot be read: {reason}.", field="$") from error
@@ -93,6 +95,11 @@ def load_file(path: Path) -> Manifest:
 def dump_yaml(manifest: Manifest) -> str:
     """Write YAML that `load_yaml` reads."""
     return yaml.safe_dump(manifest.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def dump_json(manifest: Manifest) -> str:
+    """Write JSON that `load_json` reads."""
+    return json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 class _Loader(yaml.SafeLoader):
@@ -119,6 +126,8 @@ class _Loader(yaml.SafeLoader):
     ) -> dict[Hashable, object]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="keys must be text", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f'"{key.value}" occurs twice', problem_mark=key.start_mark
@@ -143,7 +152,11 @@ def _no_duplicates(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     return data
 
 
-def _check_size(text: str) -> None:
+def _no_constant(name: str) -> JsonValue:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _check_size(text: str | bytes) -> None:
     if len(text) > MAX_BYTES:
         raise ManifestError(f"is longer than {MAX_BYTES} bytes.", field="$")
 

@@ -252,6 +252,10 @@ class PassThroughNode(NativeNode):
         """Give nothing: there is nothing to set."""
         return {}
 
+    def process(self, data: object) -> object:
+        """Pass a value on: where it passes values it runs in Python."""
+        return data
+
 
 class GainNode(NativeNode):
     """Make audio louder or quieter.

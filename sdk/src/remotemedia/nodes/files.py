@@ -110,6 +110,12 @@ class FileWriterNode(BuiltinNode):
         made.base = self.base
         return made
 
+    def seen_from(self, base: Path | None) -> FileWriterNode:
+        """Give another instance whose path is seen from a folder."""
+        made = self.fresh()
+        made.base = base
+        return made
+
     def process(self, audio: Samples, session: NodeSession) -> None:
         """Write one piece.
 

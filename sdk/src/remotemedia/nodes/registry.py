@@ -15,42 +15,44 @@ from remotemedia.errors import (
     ParameterError,
 )
 from remotemedia.nodes.audio import (
+    AudioBufferNode,
     AudioResampleNode,
     FormatConverterNode,
+    GainNode,
     LevelMeterNode,
     PassThroughNode,
     VADNode,
 )
+from remotemedia.nodes.data import CalculatorNode, TextNode
+from remotemedia.nodes.endpoints import AudioSink, AudioSource
+from remotemedia.nodes.files import FileReaderNode, FileWriterNode
 from remotemedia.nodes.python import PythonNode
+from remotemedia.nodes.routing import ChannelSplitNode, MixNode
 
 NODE_TYPES: Mapping[str, type[BuiltinNode]] = {
     cls.__name__: cls
     for cls in (
+        AudioBufferNode,
         AudioResampleNode,
+        AudioSink,
+        AudioSource,
+        CalculatorNode,
+        ChannelSplitNode,
+        FileReaderNode,
+        FileWriterNode,
         FormatConverterNode,
+        GainNode,
         LevelMeterNode,
+        MixNode,
         PassThroughNode,
         PythonNode,
+        TextNode,
         VADNode,
     )
 }
 """The node types of this version."""
 
-LATER = frozenset(
-    {
-        "AudioSource",
-        "AudioSink",
-        "GainNode",
-        "MixNode",
-        "ChannelSplitNode",
-        "AudioBufferNode",
-        "TextNode",
-        "CalculatorNode",
-        "FileReaderNode",
-        "FileWriterNode",
-        "RemotePipelineNode",
-    }
-)
+LATER = frozenset({"RemotePipelineNode"})
 """Names that are taken for later versions."""
 
 

@@ -1,12 +1,14 @@
 """Planning: from a manifest to what runs.
 
-`plan` decides everything that a manifest leaves open - types, formats of ports, the rate at which
-audio comes in, converters, defaults - and gives a `Plan`: the resolved manifest, which is all that
-the native runtime takes, and the Python nodes that belong to it.
+`plan` decides everything that a manifest leaves open - types, ports and their formats, the rate at
+which audio comes in, converters, defaults, where nodes run - and gives a `Plan`: the resolved
+manifest, which is all that a runtime takes, and the Python nodes that belong to it. It goes through
+`steps` (what each node wants), `wiring` (which output feeds which input), `building` (formats and
+converters) and `runtimes`.
 """
 
 from remotemedia.planning.graph import Graph, Link, PlannedNode
-from remotemedia.planning.planner import Plan, PythonEntry, plan, plan_graph
+from remotemedia.planning.planner import Plan, plan, plan_graph
 from remotemedia.planning.resolved import (
     Edge,
     Port,
@@ -16,8 +18,11 @@ from remotemedia.planning.resolved import (
     ResolvedNode,
     Source,
 )
+from remotemedia.planning.runtimes import Choice
+from remotemedia.planning.steps import PythonEntry
 
 __all__ = [
+    "Choice",
     "Edge",
     "Graph",
     "Link",
