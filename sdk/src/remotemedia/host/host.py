@@ -78,7 +78,9 @@ class EngineHost:
         self._counts = dict.fromkeys(("started", "ended"), 0)
         self._fd = -1
         self._closed = False
-        self._probe = Pipeline("probe", VADNode(engine="energy")).plan(native=True).resolved.to_json()
+        self._probe = (
+            Pipeline("probe", VADNode(engine="energy")).plan(native=True).resolved.to_json()
+        )
 
     @classmethod
     async def start(

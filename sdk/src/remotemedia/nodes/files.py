@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, ClassVar
 
+from remotemedia._suggest import did_you_mean
 from remotemedia.base import BuiltinNode, PortType, RuntimeHint
-from remotemedia.errors import MediaFileError, NodeError, ParameterError
-from remotemedia.formats import OPUS_RATES, Channels, Rate
+from remotemedia.errors import NodeError, ParameterError
+from remotemedia.formats import Channels, Rate
 
 if TYPE_CHECKING:
-    from av.audio.resampler import AudioResampler
-    from av.audio.stream import AudioStream
-    from av.container import OutputContainer
-
     from remotemedia.frames import NodeSession, Samples
 
 FilePath = str | Path
-PLACES = ("session", "participant", "stream")
-"""What may stand in braces in the path of a file that is written."""
-CODECS = {".wav": "pcm_s16le", ".opus": "libopus", ".ogg": "libopus"}
-"""What is written by the file's ending where its container's own choice is another."""
+PLACES = {"session": "id", "participant": "participant", "stream": "stream"}
+"""What may stand in braces in the path of a file that is written, and where it is in a session."""
+ENDINGS = (".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
+"""The kinds of files that are written: those of `remotemedia.files`, which takes long to load."""
 
 
 class FileReaderNode(BuiltinNode):
@@ -57,15 +53,14 @@ class FileReaderNode(BuiltinNode):
 class FileWriterNode(BuiltinNode):
     """Write audio to a file with PyAV, as it comes; the ending says the kind of file.
 
-    WAV is written as 16 bits, OGG as Opus, the others as their containers have it; samples beyond
-    1.0 are cut. When the input has ended it gives one result:
+    The kinds are WAV and FLAC with 16 bits, OGG, OPUS and WEBM with Opus, MP3, and M4A with AAC;
+    samples beyond 1.0 are cut. When the input has ended it gives one result:
     ``{"path": "out.wav", "duration_ms": 1000.0}``. A file that is there is replaced. In a live
     session each stream needs a file of its own: put ``{session}``, ``{participant}`` or
     ``{stream}`` into the path. It always runs in Python.
 
     Args:
         path: the file, seen from the manifest's folder.
-        codec: FFmpeg's name of the codec; None goes by the ending.
         rate: rate in hertz that it wants; None takes what comes.
         channels: channels that it wants; None takes what comes.
         runtime_hint: where it should run.
@@ -77,7 +72,6 @@ class FileWriterNode(BuiltinNode):
         self,
         *,
         path: FilePath,
-        codec: str | None = None,
         rate: Rate | None = None,
         channels: Channels | None = None,
         runtime_hint: RuntimeHint = "auto",
@@ -92,13 +86,13 @@ class FileWriterNode(BuiltinNode):
                 field="path",
                 hint="Known: {" + "}, {".join(PLACES) + "}.",
             ) from None
-        if not Path(self.path).suffix:
+        suffix = Path(self.path).suffix.lower()
+        if suffix not in ENDINGS:
             raise ParameterError(
-                f"{self.path} has no ending, which says the kind of file.",
+                f'"{suffix}" is no ending that says what to write.',
                 field="path",
-                hint="Write out.wav, out.flac or out.mp3.",
+                hint=did_you_mean(suffix, ENDINGS),
             )
-        self.codec = codec
         self.input_rate = rate
         self.input_channels = channels
         self.base: Path | None = None
@@ -124,10 +118,10 @@ class FileWriterNode(BuiltinNode):
             NodeError: another stream is writing to it.
         """
         if self._writer is None:
-            places = {name: _safe(value) for name, value in _places(session).items()}
+            places = {name: _safe(getattr(session, where)) for name, where in PLACES.items()}
             path = (self.base or Path()) / self.path.format(**places)
             channels = 1 if audio.ndim == 1 else int(audio.shape[0])
-            self._writer = _Writer(path, self.codec, session.rate, channels)
+            self._writer = _Writer(path, session.rate, channels)
         self._writer.write(audio)
 
     def flush(self) -> object:
@@ -146,99 +140,49 @@ class FileWriterNode(BuiltinNode):
         return {"path": str(writer.path), "duration_ms": round(duration * 1000, 3)}
 
 
+_open: set[Path] = set()
+"""Files that are being written, so that no two streams write to one."""
+_lock = Lock()
+
+
 class _Writer:
-    """A file that is being written."""
+    """A file that is being written, by one stream."""
 
-    _open: ClassVar[set[Path]] = set()
-    _lock: ClassVar = Lock()
-
-    def __init__(self, path: Path, codec: str | None, rate: int, channels: int) -> None:
-        import av
-        from av.error import FFmpegError
+    def __init__(self, path: Path, rate: int, channels: int) -> None:
+        from remotemedia.files import AudioWriter
 
         self.path = path
         self._rate = rate
         self._written = 0
         self._key = path.absolute()
-        with self._lock:
-            if self._key in self._open:
+        with _lock:
+            if self._key in _open:
                 raise NodeError(
                     f"{path} is being written by another stream.",
                     hint="Put {session} and {participant} into the path.",
                 )
-            self._open.add(self._key)
+            _open.add(self._key)
         try:
-            self._container: OutputContainer = av.open(str(path), "w")
-            name = codec or CODECS.get(path.suffix.lower()) or self._container.default_audio_codec
-            self._stream = _stream(self._container, name, rate, channels)
-            self._resampler = _resampler(self._stream)
-        except (FFmpegError, OSError, ValueError, TypeError) as error:
+            self._file = AudioWriter(path, rate, channels)
+        except BaseException:
             self._release()
-            reason = getattr(error, "strerror", None) or str(error)
-            raise MediaFileError(f"{path} cannot be written: {reason}.") from error
-        self._layout = "mono" if channels == 1 else f"{channels}c"
+            raise
 
     def write(self, audio: Samples) -> None:
-        import av
-        import numpy as np
-
-        planar = np.ascontiguousarray(audio.reshape(-1, audio.shape[-1]), dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(planar, format="fltp", layout=self._layout)
-        frame.sample_rate = self._rate
-        frame.pts = self._written
-        frame.time_base = Fraction(1, self._rate)
-        self._written += planar.shape[1]
-        self._encode(frame)
+        self._written += int(audio.shape[-1])
+        self._file.write(audio)
 
     def close(self) -> float:
         """Finish; give the length in seconds."""
         try:
-            self._encode(None)
-            self._container.mux(self._stream.encode(None))
+            self._file.close()
         finally:
-            self._container.close()
             self._release()
         return self._written / self._rate
 
-    def _encode(self, frame: object) -> None:
-        from av.error import FFmpegError
-
-        try:
-            for converted in self._resampler.resample(frame):  # type: ignore[arg-type]
-                self._container.mux(self._stream.encode(converted))
-        except (FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise MediaFileError(f"{self.path} cannot be written: {reason}.") from error
-
     def _release(self) -> None:
-        with self._lock:
-            self._open.discard(self._key)
-
-
-def _stream(container: OutputContainer, codec: str, rate: int, channels: int) -> AudioStream:
-    from av import AudioStream as Stream
-    from av.codec import Codec
-
-    rates = Codec(codec, "w").audio_rates or ([*OPUS_RATES] if "opus" in codec else None)
-    if rates and rate not in rates:
-        # The next higher one keeps everything; where there is none, the highest.
-        rate = min((each for each in rates if each >= rate), default=max(rates))
-    stream = container.add_stream(codec, rate=rate)
-    if not isinstance(stream, Stream):
-        raise ValueError(f"{codec} is no codec for audio")
-    stream.layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
-    return stream
-
-
-def _resampler(stream: AudioStream) -> AudioResampler:
-    from av.audio.resampler import AudioResampler
-
-    size = stream.codec_context.frame_size
-    return AudioResampler(stream.format, stream.layout, stream.rate, frame_size=size or None)
-
-
-def _places(session: NodeSession) -> dict[str, str]:
-    return {name: str(getattr(session, name)) for name in PLACES}
+        with _lock:
+            _open.discard(self._key)
 
 
 def _safe(text: str) -> str:
