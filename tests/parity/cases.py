@@ -1,0 +1,442 @@
+"""One table of cases for both runtimes: a manifest and what is pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.parity.graphs import (
+    DATA,
+    ENERGY,
+    LEVEL,
+    PYTHON,
+    SILERO,
+    Json,
+    anything,
+    audio,
+    chain,
+    graph,
+    node,
+)
+from tests.support import speech
+
+Samples = NDArray[np.float32]
+MONO, STEREO, FULL = audio(), audio(16_000, 2), audio(48_000)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Audio pushed to a source; `pts_us` where it does not follow on."""
+
+    samples: Samples
+    pts_us: int | None = None
+    source: str = "input"
+
+
+@dataclass(frozen=True)
+class Datum:
+    """A value pushed to a source."""
+
+    value: object
+    source: str = "input"
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of one source."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Everything under way becomes worthless."""
+
+
+Step = Sound | Datum | End | Interrupt
+
+Worker = Callable[[Any], Sequence[tuple[str, str, object]]]
+"""A Python node: from an item to (port, "audio" | "data" | "opaque" | "fail", value)."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table.
+
+    Attributes:
+        worker: stands for all Python nodes.
+        resampled: another resampler cuts the top of the band in another way and gives its audio
+            later: outputs are compared node by node, levels and probabilities with more room.
+        least: how many outputs there must be at least.
+    """
+
+    name: str
+    manifest: Json
+    steps: Callable[[], Sequence[Step]]
+    worker: Worker | None = None
+    resampled: bool = False
+    least: int = 1
+
+
+@cache
+def spoken(rate: int = 16_000, channels: int = 1) -> Samples:
+    """Real speech with silence around it; each channel is louder than the one before."""
+    mono = speech.utterances(rate)
+    if channels == 1:
+        return mono
+    gains = np.linspace(0.2, 1.0, channels, dtype=np.float32)[:, None]
+    return np.ascontiguousarray(mono * gains)
+
+
+@cache
+def band_limited(rate: int) -> Samples:
+    """Speech without anything above 6 kHz, which all resamplers keep alike."""
+    samples = spoken(rate)
+    spectrum = np.fft.rfft(samples)
+    spectrum[np.fft.rfftfreq(len(samples), 1.0 / rate) > 6_000.0] = 0.0
+    return np.fft.irfft(spectrum, len(samples)).astype(np.float32)
+
+
+def odd_pieces(samples: Samples) -> list[Sound]:
+    """The samples in pushes of very different lengths."""
+    sizes, at = [1, 7, 320, 4_801, 13, 16_000, 999], 0
+    pieces: list[Sound] = []
+    while at < samples.shape[-1]:
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(Sound(np.ascontiguousarray(samples[..., at : at + size])))
+        at += size
+    return pieces
+
+
+def resample(quality: str, given: Json, wanted: Json, node_id: str = "resample") -> Json:
+    """A resampler."""
+    return node(node_id, "resample", {"quality": quality}, given, wanted)
+
+
+def _jumps() -> list[Step]:
+    samples = spoken()
+    return [
+        Sound(samples[:20_000]),
+        Sound(samples[20_000:40_000], 1_250_000 + 60_000),
+        Sound(samples[40_000:60_000], 9_000_000),
+        Sound(samples[60_000:70_123], 2_000_000),
+    ]
+
+
+def _two_sources() -> list[Step]:
+    a, b = spoken(), spoken()[::-1].copy()
+    steps: list[Step] = []
+    for at in range(0, 64_000, 8_000):
+        steps += [Sound(a[at : at + 8_000], None, "a"), Sound(b[at : at + 5_000], None, "b")]
+    return [*steps, End("b"), Sound(a[64_000:66_000], None, "a")]
+
+
+def _late_source() -> list[Step]:
+    tone = spoken()[:16_000]
+    return [
+        Sound(tone, None, "a"),
+        Sound(tone[:4_000], 300_000, "b"),
+        Sound(tone[:4_000], 700_000, "b"),
+    ]
+
+
+def _loud(item: Any) -> Sequence[tuple[str, str, object]]:
+    if item.samples is None:
+        return [("out", "data", {"end": True})]
+    peak = round(float(np.abs(item.samples).max()), 3)
+    return [("out", "audio", item.samples * np.float32(0.5)), ("out", "data", {"peak": peak})]
+
+
+def _by_port(item: Any) -> Sequence[tuple[str, str, object]]:
+    if item.port == "":
+        return []
+    if item.samples is not None:
+        return [("sound", "audio", item.samples), ("words", "data", f"{item.port} {item.seq}")]
+    return [("words", "data", item.value), ("sound", "opaque", b"object")]
+
+
+def _failing(item: Any) -> Sequence[tuple[str, str, object]]:
+    if item.samples is None:
+        return []
+    kind = item.seq % 3
+    if kind == 0:
+        return [("out", "fail", f"frame {item.seq} is not liked")]
+    if kind == 1:
+        return [("left", "data", 1)]
+    return [("out", "data", item.seq)]
+
+
+def _longer(item: Any) -> Sequence[tuple[str, str, object]]:
+    return [] if item.samples is None else [("out", "audio", np.tile(item.samples, 2))]
+
+
+MIX_TWO = {"in-1": MONO, "in-2": MONO}
+CALCULATIONS: list[object] = [
+    3, 2.5, -7, [1, 2, 3], [10], {"operation": "divide", "operands": [1, 4]},
+    {"operation": "modulo", "args": [-7, 3]}, {"operation": "power", "operands": [2, 10]},
+    {"operation": "divide", "operands": [1, 0]}, "text", None, [], {"operation": "root"}, [1, "2"],
+    {"operation": "power", "operands": [-8, 0.5]},
+    {"operation": "multiply", "operands": [1e200, 1e200]},
+]  # fmt: skip
+TEXTS: list[object] = [
+    " Hello, World ", "straße ΑΣ", "", "\u2003a\u00a0b\tc\n", "añ😀", {"text": "in an object"},
+    3, None, {"words": "x"}, "\x1cseparator",
+]  # fmt: skip
+
+CASES: list[Case] = [
+    Case("silero", chain(MONO, node("vad", "vad", SILERO, MONO)), lambda: [Sound(spoken())]),
+    Case(
+        "silero in odd pieces",
+        chain(MONO, node("vad", "vad", SILERO, MONO, MONO)),
+        lambda: odd_pieces(spoken()),
+    ),
+    Case("silero over jumps", chain(MONO, node("vad", "vad", SILERO, MONO)), _jumps),
+    Case("energy", chain(FULL, node("vad", "vad", ENERGY, FULL)), lambda: [Sound(spoken(48_000))]),
+    Case(
+        "energy and level over jumps",
+        chain(MONO, node("vad", "vad", ENERGY, MONO, MONO), node("level", "level", LEVEL, MONO)),
+        _jumps,
+    ),
+    Case(
+        "events alone",
+        chain(MONO, node("vad", "vad", {**SILERO, "emit": "events"}, MONO)),
+        lambda: [Sound(spoken())],
+    ),
+    Case(
+        "level of two channels",
+        chain(STEREO, node("level", "level", LEVEL, STEREO)),
+        lambda: odd_pieces(spoken(16_000, 2)),
+    ),
+    Case(
+        "pass",
+        chain(STEREO, node("same", "pass_through", {}, STEREO, STEREO)),
+        lambda: odd_pieces(spoken(16_000, 2)),
+    ),
+    Case(
+        "average",
+        chain(STEREO, node("mono", "format", {}, STEREO, MONO)),
+        lambda: [Sound(spoken(16_000, 2))],
+    ),
+    Case(
+        "copy",
+        chain(MONO, node("four", "format", {}, MONO, audio(16_000, 4))),
+        lambda: [Sound(spoken())],
+    ),
+    Case(
+        "gain",
+        chain(STEREO, node("gain", "gain", {"gain_db": -7.3}, STEREO, STEREO)),
+        lambda: [Sound(spoken(16_000, 2))],
+    ),
+    Case(
+        "split and mix",
+        graph(
+            {"input": STEREO},
+            [
+                node("split", "split", {}, STEREO, {"left": MONO, "right": MONO}),
+                node("louder", "gain", {"gain_db": 3.0}, MONO, MONO),
+                node("mix", "mix", {"gains_db": [-6.0, 2.5]}, MIX_TWO, MONO),
+            ],
+            "$source.input > split.in",
+            "split.left > louder.in",
+            "louder.out > mix.in-1",
+            "split.right > mix.in-2",
+        ),
+        lambda: odd_pieces(spoken(16_000, 2)),
+    ),
+    Case(
+        "mix of two sources",
+        graph(
+            {"a": MONO, "b": MONO},
+            [
+                node("mix", "mix", {"gains_db": [0.0, -12.0]}, MIX_TWO, MONO),
+                node("level", "level", LEVEL, MONO, MONO),
+            ],
+            "$source.a > mix.in-1",
+            "$source.b > mix.in-2",
+            "mix.out > level.in",
+        ),
+        _two_sources,
+    ),
+    Case(
+        "mix with gaps",
+        graph(
+            {"a": MONO, "b": MONO},
+            [node("mix", "mix", {"gains_db": [0.0, 0.0]}, MIX_TWO, MONO)],
+            "$source.a > mix.in-1",
+            "$source.b > mix.in-2",
+        ),
+        _late_source,
+    ),
+    Case(
+        "buffer",
+        chain(MONO, node("buffer", "buffer", {"duration_ms": 333, "overlap_ms": 33}, MONO, MONO)),
+        lambda: odd_pieces(spoken()),
+    ),
+    Case(
+        "buffer over jumps",
+        chain(
+            MONO,
+            node("buffer", "buffer", {"duration_ms": 100, "overlap_ms": 0}, MONO, MONO),
+            node("vad", "vad", ENERGY, MONO, MONO),
+        ),
+        _jumps,
+    ),
+    Case(
+        "branches",
+        graph(
+            {"input": MONO},
+            [
+                node("b", "vad", SILERO, MONO, MONO),
+                node("a", "level", LEVEL, MONO),
+                node("c", "vad", {**SILERO, "min_silence_ms": 500}, MONO),
+            ],
+            "$source.input > a.in",
+            "$source.input > b.in",
+            "b.out > c.in",
+        ),
+        lambda: [Sound(spoken())],
+    ),
+    *[
+        Case(
+            f"{operation} of text",
+            chain(DATA, node("text", "text", {"operation": operation}, DATA, DATA)),
+            lambda: [Datum(each) for each in TEXTS],
+        )
+        for operation in ("uppercase", "lowercase", "strip", "reverse", "length", "words")
+    ],
+    *[
+        Case(
+            f"{operation}, operand {operand}",
+            chain(
+                DATA,
+                node(
+                    "calculator",
+                    "calculator",
+                    {"operation": operation, "operand": operand},
+                    DATA,
+                    DATA,
+                ),
+            ),
+            lambda: [Datum(each) for each in CALCULATIONS],
+        )
+        for operation, operand in [
+            ("add", 2),
+            ("subtract", 0.5),
+            ("multiply", None),
+            ("divide", 0),
+            ("power", -2),
+            ("modulo", 4),
+        ]
+    ],
+    Case(
+        "values in turn",
+        chain(
+            DATA,
+            node("words", "text", {"operation": "words"}, DATA, DATA),
+            node("sum", "calculator", {"operation": "add", "operand": 1}, DATA, DATA),
+        ),
+        lambda: [Datum("a b"), Datum("")],
+    ),
+    Case(
+        "python",
+        chain(
+            MONO,
+            node("python", "python", PYTHON, anything(), anything()),
+            node("level", "level", LEVEL, MONO, MONO),
+            node("vad", "vad", SILERO, MONO, MONO),
+        ),
+        lambda: odd_pieces(spoken()[:80_000]),
+        worker=_loud,
+    ),
+    Case(
+        "python with ports",
+        graph(
+            {"input": MONO, "text": DATA},
+            [
+                node(
+                    "both",
+                    "python",
+                    PYTHON,
+                    {"voice": anything(), "words": DATA},
+                    {"sound": anything(), "words": DATA},
+                ),
+                node("upper", "text", {"operation": "uppercase"}, DATA, DATA),
+                node("level", "level", LEVEL, MONO),
+            ],
+            "$source.input > both.voice",
+            "$source.text > both.words",
+            "both.words > upper.in",
+            "both.sound > level.in",
+        ),
+        lambda: [Sound(spoken()[:4_000]), Datum("hello", "text"), Sound(spoken()[:4_000])],
+        worker=_by_port,
+    ),
+    Case(
+        "python that fails",
+        chain(MONO, node("python", "python", PYTHON, anything(), anything())),
+        lambda: [Sound(spoken()[:12_000])],
+        worker=_failing,
+    ),
+    Case(
+        "python that gives more than it takes",
+        chain(
+            MONO,
+            node("python", "python", PYTHON, anything(), anything()),
+            node("buffer", "buffer", {"duration_ms": 100, "overlap_ms": 50}, MONO, MONO),
+        ),
+        lambda: [Sound(spoken()[:12_000])],
+        worker=_longer,
+    ),
+    Case(
+        "interrupt",
+        chain(
+            MONO,
+            node("python", "python", PYTHON, anything(), anything()),
+            node("buffer", "buffer", {"duration_ms": 500, "overlap_ms": 0}, MONO, MONO),
+        ),
+        lambda: [Sound(spoken()[:9_000]), Interrupt(), Sound(spoken()[:9_000])],
+        worker=_loud,
+    ),
+    *[
+        Case(
+            f"{given} to {wanted} at {quality}",
+            chain(
+                audio(given),
+                resample(quality, audio(given), audio(wanted)),
+                node("vad", "vad", ENERGY, audio(wanted), audio(wanted)),
+            ),
+            lambda given=given: odd_pieces(band_limited(given)),  # type: ignore[misc]
+            resampled=True,
+        )
+        for given, wanted in [
+            (48_000, 16_000),
+            (16_000, 48_000),
+            (44_100, 16_000),
+            (16_000, 44_100),
+            (24_000, 16_000),
+        ]
+        for quality in ("low", "medium", "high")
+    ],
+    Case(
+        "two channels resampled, averaged, judged",
+        chain(
+            audio(48_000, 2),
+            resample("high", audio(48_000, 2), STEREO),
+            node("mono", "format", {}, STEREO, MONO),
+            node("vad", "vad", SILERO, MONO, MONO),
+        ),
+        lambda: [Sound(np.stack([band_limited(48_000)] * 2))],
+        resampled=True,
+    ),
+    Case(
+        "a resampler over jumps",
+        chain(MONO, resample("high", MONO, audio(8_000))),
+        _jumps,
+        resampled=True,
+    ),
+]
