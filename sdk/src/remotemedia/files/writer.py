@@ -90,8 +90,7 @@ class AudioWriter:
         if suffix not in AUDIO_FORMATS:
             raise ParameterError(
                 f'"{self.path.name}" is no kind of audio file that can be written.',
-                hint=did_you_mean(suffix, AUDIO_FORMATS)
-                or f"There are {', '.join(AUDIO_FORMATS)}.",
+                hint=did_you_mean(suffix, AUDIO_FORMATS),
             )
         encoding = AUDIO_FORMATS[suffix]
         if channels > encoding.max_channels:
@@ -113,6 +112,7 @@ class AudioWriter:
             )
             if encoding.bit_rate is not None:
                 self._stream.bit_rate = encoding.bit_rate * channels
+            self._container.start_encoding()  # now, so that a wrong path is told of now
         except (FFmpegError, OSError, ValueError) as error:
             raise self._failure(error) from error
         self._resampler = AudioResampler(

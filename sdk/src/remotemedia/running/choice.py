@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from remotemedia.runtime import unavailable
 
 if TYPE_CHECKING:
-    from remotemedia.base import RuntimeHint
+    from remotemedia.planning import Plan
     from remotemedia.running.backend import Backend
 
 RuntimeName = Literal["native", "python"]
@@ -35,28 +34,19 @@ class Choice:
     fallback: str | None = None
 
 
-def choose(hints: Mapping[str, RuntimeHint]) -> Choice:
-    """Choose for one run; nothing is remembered.
+def choose(plan: Plan) -> Choice:
+    """Give what runs a plan: what planning chose for it, or the twin where that cannot run it.
 
-    The native runtime, unless a node of the package asks for Python, or it is absent or switched
-    off, which counts as a fallback.
-
-    Args:
-        hints: where the nodes of the package should run, by id.
+    A runtime that is not the one wanted is counted, with its cause.
     """
     from remotemedia import twin
 
     python = cast("Backend", twin)
-    asking = [name for name, hint in hints.items() if hint == "python"]
-    if asking:
-        insisting = [name for name, hint in hints.items() if hint == "rust"]
-        if insisting:
-            reason = f'"{asking[0]}" asks for Python'
-            fell_back("other_node", f"{', '.join(insisting)} cannot run natively: {reason}.")
-            return Choice(python, "python", reason)
+    machine = plan.machine
+    if machine.runtime == "python" and not machine.fallback:
         return Choice(python, "python")
     native, cause, why = unavailable("Run")
-    if native is not None:
+    if native is not None and machine.runtime == "native":
         return Choice(cast("Backend", native), "native")
     fell_back(cause, f"pipelines run in Python, which is slower: {why}")
     return Choice(python, "python", why)

@@ -11,7 +11,6 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Iterator,
-    Mapping,
     Sequence,
 )
 from concurrent.futures import CancelledError, Future
@@ -19,10 +18,8 @@ from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from remotemedia.base import BuiltinNode
 from remotemedia.errors import ParameterError
 from remotemedia.lanes.pool import ThreadPool
-from remotemedia.nodes.python import PythonNode
 from remotemedia.running.choice import choose
 from remotemedia.running.driver import Execution, Options
 from remotemedia.running.events import typed
@@ -31,7 +28,6 @@ from remotemedia.running.result import Outcome, Result
 from remotemedia.running.working import Cancelled
 
 if TYPE_CHECKING:
-    from remotemedia.base import Node, RuntimeHint
     from remotemedia.client.events import Event
     from remotemedia.pipeline import Pipeline
     from remotemedia.planning import Plan
@@ -124,7 +120,7 @@ def prepare(
     """
     plan = pipeline.plan()
     sources = {source.id: source.format for source in plan.resolved.sources}
-    files = {name: path for name, path in getattr(plan, "files", {}).items() if name in sources}
+    files = {name: path for name, path in plan.files.items() if name in sources}
     open_ = {name: taken for name, taken in sources.items() if name not in files}
     inputs: dict[str, Input] = {}
     if data is not NOTHING:
@@ -144,7 +140,7 @@ def prepare(
         if wanted:
             plan = pipeline.plan(sources=wanted)
         ordered = {source.id: inputs[source.id] for source in plan.resolved.sources}
-        execution = Execution(plan, choose(_hints(pipeline.nodes, plan)), ordered, options)
+        execution = Execution(plan, choose(plan), ordered, options)
     except BaseException:
         for each in inputs.values():
             each.close()
@@ -154,7 +150,7 @@ def prepare(
     return execution
 
 
-def outcome_for(plan: Plan, sinks: tuple[str, ...] = ()) -> Outcome:
+def outcome_for(plan: Plan) -> Outcome:
     """Make an empty outcome that knows the outputs of a plan."""
     fed = {(edge.source.node, edge.source.port) for edge in plan.resolved.edges}
     first = {node.id: node.outputs[0].port for node in plan.resolved.nodes if node.outputs}
@@ -165,7 +161,8 @@ def outcome_for(plan: Plan, sinks: tuple[str, ...] = ()) -> Outcome:
         for port in node.outputs
         if (node.id, port.port) not in fed
     ]
-    outcome.sinks = (*(e for e in ends if e in sinks), *(e for e in ends if e not in sinks))
+    # Where there are sinks their audio is the run's, whatever comes before them.
+    outcome.sinks = tuple(sorted(ends, key=lambda name: name not in plan.sinks))
     return outcome
 
 
@@ -205,16 +202,6 @@ def _collect(execution: Execution, done: Callable[[Metrics], None]) -> Outcome:
         if execution.metrics is not None:
             done(execution.metrics)
     return outcome
-
-
-def _hints(nodes: Mapping[str, Node], plan: Plan) -> dict[str, RuntimeHint]:
-    return {
-        name: node.runtime_hint
-        for name, node in nodes.items()
-        if isinstance(node, BuiltinNode)
-        and not isinstance(node, PythonNode)
-        and name not in plan.python
-    }
 
 
 async def _on_thread(work: Callable[[], T], holder: list[Execution]) -> T:
