@@ -34,6 +34,7 @@ from remotemedia.host.events import EventHub
 from remotemedia.lanes import Lanes
 from remotemedia.nodes.audio import VADNode
 from remotemedia.pipeline import Pipeline
+from remotemedia.running import choice
 from remotemedia.runtime import get_rust_runtime
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ class EngineHost:
         figures["remotemedia_events_dropped_total"] = float(self._hub.dropped)
         figures["remotemedia_observed_sessions"] = float(self._hub.observed)
         figures.update(self._lanes.counters())
+        figures.update(choice.counters())
         with contextlib.suppress(self._runtime.RuntimeFault):
             told = json.loads(self._engine.counters())
             for name, count in told["live"].items():
