@@ -1,3 +1,4 @@
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use remotemedia_core::Micros;
@@ -28,4 +29,10 @@ impl Clock {
     pub(crate) fn instant(self, at: Micros) -> Instant {
         self.anchor + std::time::Duration::from_micros(at.0)
     }
+}
+
+/// Nanoseconds since the first call: what nodes are measured with.
+pub(crate) fn nanos() -> u64 {
+    static ANCHOR: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(ANCHOR.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

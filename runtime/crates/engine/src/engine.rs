@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::TryRngCore;
 use rand::rngs::OsRng;
-use remotemedia_core::{ErrorCode, ResolvedManifest};
+use remotemedia_core::{ErrorCode, ManifestError, ResolvedManifest};
 use remotemedia_executor::Plan;
 use remotemedia_peer::{Identity, Seed};
 use remotemedia_session::{Audience, LiveObjects, Losses, OfferRequest};
@@ -157,6 +157,14 @@ impl Engine {
     /// The manifest's error, with the path of the field.
     pub fn add_pipeline(&self, name: &str, resolved_json: &str) -> Result<(), EngineError> {
         let plan = Plan::compile(&ResolvedManifest::from_json(resolved_json)?)?;
+        if plan.source_format().is_none() {
+            return Err(ManifestError::new(
+                ErrorCode::PortMismatch,
+                "sources[0].format",
+                "a served pipeline takes audio here: that is what tracks bring",
+            )
+            .into());
+        }
         self.lock_pipelines().insert(name.to_owned(), Arc::new(plan));
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use remotemedia_core::AudioFrame;
-use remotemedia_executor::{NodeFailure, NodeValue};
+use remotemedia_core::{FrameMeta, Payload};
+use remotemedia_executor::{NodeFailure, NodeResult};
 
 /// Names one piece of work: the reactor's number and the executor's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,8 +31,12 @@ pub struct LaneItem {
     pub node: Arc<str>,
     /// What the planner called the node's code.
     pub entry: Arc<str>,
-    /// The samples.
-    pub frame: AudioFrame,
+    /// The input port that the frame came to.
+    pub port: Arc<str>,
+    /// Time and origin; `format` means something for audio alone.
+    pub meta: FrameMeta,
+    /// The frame.
+    pub payload: Payload,
 }
 
 /// What a node returned for one item.
@@ -41,5 +45,5 @@ pub struct LaneDone {
     /// Which item.
     pub token: LaneToken,
     /// What it returned, in order; or why it failed.
-    pub result: Result<Vec<NodeValue>, NodeFailure>,
+    pub result: Result<Vec<NodeResult>, NodeFailure>,
 }

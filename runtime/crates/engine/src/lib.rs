@@ -7,8 +7,8 @@
 //!
 //! Drive it so: [`Engine::start`], [`Engine::add_pipeline`], [`Engine::offer`]; watch
 //! [`Engine::notification_fd`] and [`Engine::lane_fd`] from an event loop and drain what they
-//! announce; [`Engine::drain`] and drop it at the end. [`run_offline`] drives the same executor
-//! over samples at hand.
+//! announce; [`Engine::drain`] and drop it at the end. An [`OfflineRun`] drives the same executor
+//! over what is at hand.
 #![forbid(unsafe_code)]
 
 mod addresses;
@@ -31,6 +31,8 @@ pub use engine::{Counters, Dropped, Engine, Offer};
 pub use error::{EngineError, EngineStartError};
 pub use lane::{LaneDone, LaneItem, LaneToken};
 pub use notification::Notification;
-pub use offline::{check_manifest, run_offline};
-pub use remotemedia_executor::{NodeFailure, NodeValue};
+pub use offline::{
+    OfflineRun, RunConfig, RunDone, RunOutput, RunValue, RunWork, check_manifest, run_offline,
+};
+pub use remotemedia_executor::{NodeFailure, NodeMetrics, NodeResult, NodeValue};
 pub use remotemedia_session::LiveObjects;

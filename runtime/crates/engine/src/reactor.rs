@@ -230,7 +230,9 @@ impl Reactor {
                 stream: item.stream,
                 node: item.node,
                 entry: item.entry,
-                frame: item.frame,
+                port: item.port,
+                meta: item.meta,
+                payload: item.payload,
             });
         }
         if !work.is_empty() {

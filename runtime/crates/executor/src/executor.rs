@@ -1,12 +1,16 @@
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotemedia_core::{Arena, ErrorCode, FrameMeta, ManifestError, Micros, StreamId};
+use remotemedia_core::{Arena, ErrorCode, FrameMeta, ManifestError, Micros, Piece, StreamId};
 use serde_json::Value;
 
-use crate::instance::{Instance, InstanceId, InstanceStats, Place};
+use crate::chance::Chance;
+use crate::instance::{Instance, InstanceId, InstanceStats, Place, RunFailure};
 use crate::mailbox::Mailbox;
-use crate::node::{Chunk, Context};
+use crate::metrics::NodeMetrics;
+use crate::node::{Context, Item};
 use crate::nodes::vad_model;
 use crate::output::Output;
 use crate::plan::Plan;
@@ -17,29 +21,48 @@ use crate::work::Work;
 /// Streams that an instance may have at most; more are not opened.
 pub const MAX_STREAMS: usize = 64;
 
+/// Reads a clock that never goes back, in nanoseconds: the executor has none of its own.
+pub type Clock = fn() -> u64;
+
 /// How an executor is driven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct ExecutorConfig {
     /// Live audio cannot wait: a full mailbox loses its oldest frames. Otherwise nothing is lost and
     /// the driver must take the work before it pushes more.
     pub live: bool,
-    /// Nodes that feed no other put out their audio.
+    /// Audio that no node takes is put out.
     pub audio_outputs: bool,
     /// How long a Silero window may wait for others, at most.
     pub batch_wait: Duration,
+    /// Where given, nodes are measured: see [`Executor::metrics`].
+    pub clock: Option<Clock>,
+    /// Spreads further tries of frames that failed transiently.
+    pub seed: u64,
 }
 
 impl ExecutorConfig {
     /// For reactors.
     #[must_use]
     pub const fn live() -> ExecutorConfig {
-        ExecutorConfig { live: true, audio_outputs: false, batch_wait: Duration::from_millis(1) }
+        ExecutorConfig {
+            live: true,
+            audio_outputs: false,
+            batch_wait: Duration::from_millis(1),
+            clock: None,
+            seed: 0,
+        }
     }
 
     /// For files: lossless, with audio.
     #[must_use]
     pub const fn offline() -> ExecutorConfig {
-        ExecutorConfig { live: false, audio_outputs: true, batch_wait: Duration::ZERO }
+        ExecutorConfig {
+            live: false,
+            audio_outputs: true,
+            batch_wait: Duration::ZERO,
+            clock: None,
+            seed: 0,
+        }
     }
 }
 
@@ -68,6 +91,9 @@ pub struct Executor {
     pub(crate) config: ExecutorConfig,
     pub(crate) instances: Arena<Instance>,
     pub(crate) works: Arena<Work>,
+    /// Frames to be tried again: when, and of which mailbox.
+    pub(crate) retries: BTreeSet<(Micros, InstanceId, usize)>,
+    pub(crate) chance: Chance,
     streams: usize,
     pub(crate) shared: Shared,
 }
@@ -76,11 +102,13 @@ impl Executor {
     /// An executor without instances.
     #[must_use]
     pub fn new(config: ExecutorConfig) -> Executor {
-        let shared = Shared::new(config.live, config.audio_outputs);
+        let shared = Shared::new(config.live, config.audio_outputs, config.clock);
         Executor {
             config,
             instances: Arena::default(),
             works: Arena::default(),
+            retries: BTreeSet::new(),
+            chance: Chance::new(config.seed),
             streams: 0,
             shared,
         }
@@ -88,8 +116,9 @@ impl Executor {
 
     /// An instance of `plan`, without streams.
     pub fn create(&mut self, plan: Arc<Plan>) -> InstanceId {
-        self.shared.reserve(plan.nodes.len());
-        InstanceId(self.instances.insert(Instance::new(plan)))
+        self.shared.reserve(plan.slots);
+        let measured = self.config.clock.is_some();
+        InstanceId(self.instances.insert(Instance::new(plan, measured)))
     }
 
     /// Frees an instance with its streams; its work that is under way is forgotten, and what its
@@ -98,9 +127,10 @@ impl Executor {
         let Some(instance) = self.instances.remove(id.0) else { return };
         for mailbox in instance.mailboxes.iter().flatten() {
             for key in mailbox.in_flight() {
-                self.works.remove(*key);
+                self.works.remove(key);
             }
         }
+        self.retries.retain(|(_, other, _)| *other != id);
         self.streams -= instance.streams.len();
         for stream in instance.streams {
             stream.close(&mut self.shared.windows);
@@ -128,13 +158,33 @@ impl Executor {
         self.streams -= 1;
     }
 
-    /// Takes a frame of a stream, planar samples in the plan's source format, and runs the nodes
-    /// that run here. Frames of streams that are not open, or in another format, are counted and
-    /// dropped.
+    /// Takes audio of a stream for the first source: what a live track brings. See
+    /// [`Executor::push_to`].
     pub fn push(&mut self, now: Micros, id: InstanceId, meta: &FrameMeta, samples: &[f32]) {
+        self.push_to(now, id, 0, meta, Piece::Audio(samples));
+    }
+
+    /// Takes a frame of a stream for the source with this index, audio as planar samples in its
+    /// format, and runs the nodes that run here. Frames of streams that are not open, or that the
+    /// source does not take, are counted and dropped.
+    pub fn push_to(
+        &mut self,
+        now: Micros,
+        id: InstanceId,
+        source: usize,
+        meta: &FrameMeta,
+        piece: Piece<'_>,
+    ) {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
-        let fits = meta.format == instance.plan.source_format()
-            && samples.len().is_multiple_of(meta.format.channels.get());
+        let fits = instance.failure.is_none()
+            && instance.plan.source(source).is_some_and(|format| match piece {
+                Piece::Audio(samples) => {
+                    format.audio() == Some(meta.format)
+                        && samples.len().is_multiple_of(meta.format.channels.get())
+                }
+                Piece::Data(_) => format.carries_data(),
+                Piece::Opaque(_) => format.carries_anything(),
+            });
         let Some(stream) = instance.stream_index(meta.stream).filter(|_| fits) else {
             instance.stats.refused += 1;
             return;
@@ -143,7 +193,7 @@ impl Executor {
         let meta = FrameMeta { epoch: instance.epoch, ..*meta };
         self.shared.walk(
             Walk { now, id, instance, stream },
-            Entry::Source(Chunk { meta: &meta, samples }),
+            Entry::Source(source, Item { meta: &meta, piece }),
         );
         if self.shared.windows.is_full() {
             self.run_batches(now);
@@ -155,25 +205,36 @@ impl Executor {
         if self.shared.windows.pending() == 0 {
             return;
         }
+        let started = self.config.clock.map(|clock| clock());
         self.shared.windows.run(vad_model());
         let done = self.shared.windows.take_done();
+        let share = match (self.config.clock, started) {
+            (Some(clock), Some(started)) => {
+                clock().saturating_sub(started) / done.len().max(1) as u64
+            }
+            _ => 0,
+        };
         for window in &done {
             let Owner { instance: id, stream, node } = window.owner;
             let Some(instance) = self.instances.get_mut(id.0) else { continue };
             let Some(index) = instance.stream_index(stream) else { continue };
             let Place::Native(state) = &mut instance.streams[index].places[node] else { continue };
-            let (outputs, windows, signal) = self.shared.parts();
+            let (outputs, windows) = self.shared.parts();
             let mut cx = Context {
                 now,
+                live: self.config.live,
                 instance: id,
                 node: &instance.plan.nodes[node].id,
                 owner: window.owner,
                 outputs,
                 windows,
-                signal,
-                jumps: &mut instance.stats.jumps,
+                signals: &mut [],
+                stats: &mut instance.stats,
             };
             state.inferred(window, &mut cx);
+            if let Some(meters) = &mut instance.meters {
+                meters[node].took(share);
+            }
         }
         self.shared.windows.give_back(done);
     }
@@ -193,11 +254,13 @@ impl Executor {
     /// The next moment at which [`Executor::handle_timeout`] has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Micros> {
-        self.batch_deadline()
+        let retry = self.retries.first().map(|(due, ..)| *due);
+        self.batch_deadline().into_iter().chain(retry).min()
     }
 
-    /// Does what is due.
+    /// Does what is due: a batch, frames to be tried again.
     pub fn handle_timeout(&mut self, now: Micros) {
+        self.wake(now);
         if self.batch_deadline().is_some_and(|deadline| deadline <= now) {
             self.run_batches(now);
         }
@@ -247,7 +310,12 @@ impl Executor {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         instance.epoch = instance.epoch.wrapping_add(1);
         for mailbox in instance.mailboxes.iter_mut().flatten() {
-            instance.stats.interrupted += mailbox.clear();
+            instance.stats.interrupted += mailbox.clear(Some(instance.epoch));
+        }
+        let nodes = instance.mailboxes.len();
+        self.retries.retain(|(_, other, _)| *other != id);
+        for node in 0..nodes {
+            self.list(id, node);
         }
     }
 
@@ -271,24 +339,56 @@ impl Executor {
     fn end_stream(&mut self, now: Micros, id: InstanceId, stream: StreamId) {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         let Some(index) = instance.stream_index(stream) else { return };
-        self.shared.walk(Walk { now, id, instance, stream: index }, Entry::End);
+        let nodes = 0..instance.plan.nodes.len();
+        self.shared.walk(Walk { now, id, instance, stream: index }, Entry::Flush);
         self.run_batches(now);
+        self.finish_nodes(now, id, stream, nodes);
+    }
+
+    /// Lets nodes report what is still open.
+    pub(crate) fn finish_nodes(
+        &mut self,
+        now: Micros,
+        id: InstanceId,
+        stream: StreamId,
+        nodes: Range<usize>,
+    ) {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
-        for (node, place) in instance.streams[index].places.iter_mut().enumerate() {
-            let Place::Native(state) = place else { continue };
-            let (outputs, windows, signal) = self.shared.parts();
+        let Some(index) = instance.stream_index(stream) else { return };
+        for node in nodes {
+            let Place::Native(state) = &mut instance.streams[index].places[node] else { continue };
+            let (outputs, windows) = self.shared.parts();
             let mut cx = Context {
                 now,
+                live: self.config.live,
                 instance: id,
                 node: &instance.plan.nodes[node].id,
                 owner: Owner { instance: id, stream, node },
                 outputs,
                 windows,
-                signal,
-                jumps: &mut instance.stats.jumps,
+                signals: &mut [],
+                stats: &mut instance.stats,
             };
             state.finish(&mut cx);
         }
+    }
+
+    /// What ended an offline run, if anything did: nothing is taken or handed out any more.
+    #[must_use]
+    pub fn failure(&self, id: InstanceId) -> Option<&RunFailure> {
+        self.instances.get(id.0)?.failure.as_ref()
+    }
+
+    /// What each node did and cost, in the order in which they run; nothing where
+    /// [`ExecutorConfig::clock`] is not given.
+    #[must_use]
+    pub fn metrics(&self, id: InstanceId) -> Vec<NodeMetrics> {
+        let Some(instance) = self.instances.get(id.0) else { return Vec::new() };
+        let Some(meters) = &instance.meters else { return Vec::new() };
+        let nodes = instance.plan.nodes.iter().zip(meters).zip(&instance.mailboxes);
+        nodes
+            .map(|((node, meter), mailbox)| meter.read(node.id.clone(), mailbox.is_some()))
+            .collect()
     }
 
     /// Frames of an instance that Python holds or that wait for it.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use remotemedia_core::StreamId;
+use remotemedia_core::{FrameMeta, StreamId};
 use serde::Serialize;
 
+use crate::ends::Ends;
 use crate::mailbox::Mailbox;
+use crate::metrics::Meter;
 use crate::node::{NodeType, StreamNode};
 use crate::plan::{Action, Plan};
 use crate::windows::Windows;
@@ -22,6 +24,15 @@ impl InstanceId {
     }
 }
 
+/// Why an offline run cannot go on: a node failed on too many frames in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFailure {
+    /// The node's id.
+    pub node: Arc<str>,
+    /// Of the last failure.
+    pub message: String,
+}
+
 /// What an instance has done since it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InstanceStats {
@@ -31,7 +42,7 @@ pub struct InstanceStats {
     pub jumps: u64,
     /// Frames handed to Python.
     pub python_frames: u64,
-    /// Frames that a Python node failed on.
+    /// Frames that a node failed on.
     pub failures: u64,
     /// Frames lost because a mailbox was full or they waited too long.
     pub overrun: u64,
@@ -41,20 +52,32 @@ pub struct InstanceStats {
     pub interrupted: u64,
     /// Frames pushed to a stream that is not open, or in another format than the source's.
     pub refused: u64,
+    /// Frames that a Python node failed on for a time and that were tried again.
+    pub retried: u64,
+    /// Times that a mix went on without an input that was late.
+    pub late_inputs: u64,
 }
 
 /// One node's part of a stream.
 pub(crate) enum Place {
     Native(Box<dyn StreamNode>),
-    /// Media time behind the last audio that the Python node gave.
-    Python {
-        end_us: u64,
-    },
+    Python(PythonPlace),
+}
+
+/// A Python node's part of a stream.
+#[derive(Default)]
+pub(crate) struct PythonPlace {
+    /// By output: media time behind the last audio that the node gave.
+    pub(crate) end_us: Vec<u64>,
+    /// The last frame that it took; `pts_us` lies behind it.
+    pub(crate) last: Option<FrameMeta>,
 }
 
 pub(crate) struct Stream {
     pub(crate) id: StreamId,
     pub(crate) places: Vec<Place>,
+    /// What has ended for good; `None` while nothing has.
+    pub(crate) ends: Option<Box<Ends>>,
 }
 
 pub(crate) struct Instance {
@@ -66,10 +89,14 @@ pub(crate) struct Instance {
     pub(crate) streams: Vec<Stream>,
     pub(crate) epoch: u32,
     pub(crate) stats: InstanceStats,
+    /// By node, where they are measured.
+    pub(crate) meters: Option<Vec<Meter>>,
+    /// Offline, what ended the run.
+    pub(crate) failure: Option<RunFailure>,
 }
 
 impl Instance {
-    pub(crate) fn new(plan: Arc<Plan>) -> Instance {
+    pub(crate) fn new(plan: Arc<Plan>, measured: bool) -> Instance {
         let mailboxes = plan
             .nodes
             .iter()
@@ -84,6 +111,8 @@ impl Instance {
             streams: Vec::new(),
             epoch: 0,
             stats: InstanceStats::default(),
+            meters: measured.then(|| vec![Meter::default(); plan.nodes.len()]),
+            failure: None,
             plan,
         }
     }
@@ -112,10 +141,13 @@ impl Instance {
         let places = (0..self.plan.nodes.len())
             .map(|index| match self.node_type(index) {
                 Some(node_type) => Place::Native(node_type.open(windows)),
-                None => Place::Python { end_us: 0 },
+                None => {
+                    let end_us = vec![0; self.plan.nodes[index].outputs.len()];
+                    Place::Python(PythonPlace { end_us, last: None })
+                }
             })
             .collect();
-        self.streams.push(Stream { id, places });
+        self.streams.push(Stream { id, places, ends: None });
     }
 }
 

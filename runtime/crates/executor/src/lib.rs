@@ -13,11 +13,15 @@
 //! Time is an argument everywhere; the order of outputs depends on the order of calls alone.
 #![forbid(unsafe_code)]
 
+mod chance;
+mod ends;
 mod executor;
 mod instance;
 mod mailbox;
+mod metrics;
 mod node;
 mod nodes;
+mod order;
 mod output;
 mod params;
 mod plan;
@@ -25,9 +29,9 @@ mod walk;
 mod windows;
 mod work;
 
-pub use executor::{Executor, ExecutorConfig, ExecutorStats, MAX_STREAMS};
-pub use instance::{InstanceId, InstanceStats};
-pub use mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, MAX_IN_FLIGHT};
-pub use output::{NodeFailure, NodeValue, Output, OutputKind, PythonWork};
+pub use executor::{Clock, Executor, ExecutorConfig, ExecutorStats, MAX_STREAMS};
+pub use instance::{InstanceId, InstanceStats, RunFailure};
+pub use mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, MAX_IN_FLIGHT, RETRY_PAUSES};
+pub use metrics::NodeMetrics;
+pub use output::{NodeFailure, NodeResult, NodeValue, Output, OutputKind, PythonWork};
 pub use plan::{NodeInfo, Plan};
-pub use work::MAX_VALUE_BYTES;

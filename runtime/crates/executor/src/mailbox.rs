@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use remotemedia_core::{AudioFrame, Key, Micros};
+use remotemedia_core::{FrameMeta, Key, Micros, Payload};
 
 use crate::nodes::PythonNode;
+use crate::output::{NodeFailure, NodeResult};
 
 /// Frames of one mailbox that the lane holds at most; the others wait here, where the oldest can
 /// still be dropped.
@@ -16,6 +17,11 @@ pub const BREAKER_FAILURES: u32 = 5;
 
 /// How long an open breaker skips the node's frames before it lets one through.
 pub const BREAKER_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a frame that failed transiently waits before each further try; only offline. Up to a
+/// fifth is added.
+pub const RETRY_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
 /// A mailbox reports lost frames at most this often.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,11 +45,40 @@ pub(crate) enum Offered {
     Overrun(u64),
 }
 
+/// A frame for a Python node.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    /// Number of the input port; `None` for the end of all inputs.
+    pub(crate) port: Option<u8>,
+    pub(crate) meta: FrameMeta,
+    pub(crate) payload: Payload,
+    /// How often it failed already.
+    pub(crate) tries: usize,
+}
+
+/// What a node made of a letter.
+pub(crate) struct Done {
+    pub(crate) meta: FrameMeta,
+    pub(crate) end: bool,
+    pub(crate) result: Result<Vec<NodeResult>, NodeFailure>,
+}
+
+/// A letter that was handed out, in the order of handing out.
+enum Flight {
+    /// The lane holds it.
+    Running(Key),
+    /// It failed and is tried again then.
+    Pausing(Micros, Letter),
+    /// It may be handed out again.
+    Due(Letter),
+    /// It is done, but one before it is not; only offline, where order is worth waiting for.
+    Done(Done),
+}
+
 /// The mailbox of one Python node of one instance.
-#[derive(Debug)]
 pub(crate) struct Mailbox {
-    waiting: VecDeque<(Micros, AudioFrame)>,
-    in_flight: Vec<Key>,
+    waiting: VecDeque<(Micros, Letter)>,
+    flights: VecDeque<Flight>,
     frames: usize,
     time: Duration,
     breaker: Breaker,
@@ -58,7 +93,7 @@ impl Mailbox {
     pub(crate) fn new(node: &PythonNode) -> Mailbox {
         Mailbox {
             waiting: VecDeque::new(),
-            in_flight: Vec::new(),
+            flights: VecDeque::new(),
             frames: node.mailbox_frames,
             time: node.mailbox_time,
             breaker: Breaker::Closed(0),
@@ -73,7 +108,7 @@ impl Mailbox {
         match self.breaker {
             Breaker::Closed(_) => true,
             // The frame that was tried may have been lost to an interrupt: then this one is.
-            Breaker::Trying => self.waiting.is_empty() && self.in_flight.is_empty(),
+            Breaker::Trying => self.waiting.is_empty() && self.flights.is_empty(),
             Breaker::Open(until) => {
                 if now < until {
                     return false;
@@ -85,11 +120,11 @@ impl Mailbox {
     }
 
     /// Queues a frame. Where `live`, the oldest goes when there are too many or they wait too long.
-    pub(crate) fn offer(&mut self, now: Micros, frame: AudioFrame, live: bool) -> Offered {
+    pub(crate) fn offer(&mut self, now: Micros, letter: Letter, live: bool) -> Offered {
         let mut lost = 0;
         if live {
             lost += self.expire(now);
-            while self.waiting.len() + self.in_flight.len() >= self.frames {
+            while self.waiting.len() + self.flights.len() >= self.frames {
                 lost += 1;
                 if self.waiting.pop_front().is_none() {
                     self.unreported += lost;
@@ -97,15 +132,15 @@ impl Mailbox {
                 }
             }
         }
-        self.waiting.push_back((now, frame));
+        self.waiting.push_back((now, letter));
         self.unreported += lost;
         if lost == 0 { Offered::Taken } else { Offered::Overrun(lost) }
     }
 
     fn expire(&mut self, now: Micros) -> u64 {
         let mut lost = 0;
-        while let Some((since, frame)) = self.waiting.front() {
-            let late = frame.meta.deadline.is_some_and(|deadline| deadline < now);
+        while let Some((since, letter)) = self.waiting.front() {
+            let late = letter.meta.deadline.is_some_and(|deadline| deadline < now);
             if !late && now.since(*since) <= self.time {
                 break;
             }
@@ -126,22 +161,40 @@ impl Mailbox {
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.waiting.is_empty() && self.in_flight.len() < self.limit()
+        let retry = self.flights.iter().any(|flight| matches!(flight, Flight::Due(_)));
+        let next = self.waiting.front().is_some_and(|(_, letter)| {
+            // The end comes when everything before it is done, further tries too.
+            if letter.port.is_none() {
+                self.flights.is_empty()
+            } else {
+                self.flights.len() < self.limit()
+            }
+        });
+        retry || next
     }
 
     fn limit(&self) -> usize {
         MAX_IN_FLIGHT.min(self.frames.div_ceil(2))
     }
 
-    /// The next frame for the lane; `register` gives it a token. Where `live`, frames that waited
-    /// too long are lost first and counted in `lost`.
+    /// The next frame for the lane, those to be tried again first; `register` gives it a token.
+    /// Where `live`, frames that waited too long are lost first and counted in `lost`.
     pub(crate) fn take(
         &mut self,
         now: Micros,
         live: bool,
         lost: &mut u64,
-        register: impl FnOnce(&AudioFrame) -> Key,
-    ) -> Option<(Key, AudioFrame)> {
+        register: impl FnOnce(&Letter) -> Key,
+    ) -> Option<(Key, Letter)> {
+        let again = self.flights.iter_mut().find(|flight| matches!(flight, Flight::Due(_)));
+        if let Some(flight) = again
+            && let Flight::Due(letter) = &*flight
+        {
+            let letter = letter.clone();
+            let key = register(&letter);
+            *flight = Flight::Running(key);
+            return Some((key, letter));
+        }
         if !self.has_work() {
             return None;
         }
@@ -150,15 +203,58 @@ impl Mailbox {
             self.unreported += expired;
             *lost += expired;
         }
-        let (_, frame) = self.waiting.pop_front()?;
-        let key = register(&frame);
-        self.in_flight.push(key);
-        Some((key, frame))
+        let (_, letter) = self.waiting.pop_front()?;
+        let key = register(&letter);
+        self.flights.push_back(Flight::Running(key));
+        Some((key, letter))
     }
 
-    /// The lane is done with `key`.
+    /// The lane is done with `key`, and its result does not wait for others.
     pub(crate) fn settle(&mut self, key: Key) {
-        self.in_flight.retain(|other| *other != key);
+        self.flights.retain(|flight| !matches!(flight, Flight::Running(other) if *other == key));
+    }
+
+    /// The lane is done with `key`: its result waits for those before it. See
+    /// [`Mailbox::next_done`].
+    pub(crate) fn keep(&mut self, key: Key, done: Done) {
+        self.replace(key, Flight::Done(done));
+    }
+
+    /// The frame of `key` is to be handed out again at `due`.
+    pub(crate) fn again(&mut self, key: Key, due: Micros, letter: Letter) {
+        self.replace(key, Flight::Pausing(due, letter));
+    }
+
+    fn replace(&mut self, key: Key, with: Flight) {
+        let found = self
+            .flights
+            .iter_mut()
+            .find(|flight| matches!(flight, Flight::Running(other) if *other == key));
+        if let Some(flight) = found {
+            *flight = with;
+        }
+    }
+
+    /// The next result in order.
+    pub(crate) fn next_done(&mut self) -> Option<Done> {
+        if !matches!(self.flights.front(), Some(Flight::Done(_))) {
+            return None;
+        }
+        match self.flights.pop_front() {
+            Some(Flight::Done(done)) => Some(done),
+            _ => None,
+        }
+    }
+
+    /// Ends the pauses that are over.
+    pub(crate) fn wake(&mut self, now: Micros) {
+        for flight in &mut self.flights {
+            if let Flight::Pausing(due, letter) = flight
+                && *due <= now
+            {
+                *flight = Flight::Due(letter.clone());
+            }
+        }
     }
 
     /// A frame was processed.
@@ -181,23 +277,36 @@ impl Mailbox {
             return false;
         }
         self.breaker = Breaker::Open(now + BREAKER_PAUSE);
-        *skipped += self.clear();
+        *skipped += self.clear(None);
         true
     }
 
-    /// Forgets what waits; returns how many frames that were.
-    pub(crate) fn clear(&mut self) -> u64 {
-        let count = self.waiting.len() as u64;
-        self.waiting.clear();
-        count
+    /// Forgets what waits or is to be tried again, but for the end of the input, which gets the new
+    /// `epoch`; returns how many frames that were.
+    pub(crate) fn clear(&mut self, epoch: Option<u32>) -> u64 {
+        let before = self.waiting.len() + self.flights.len();
+        let renew = |letter: &mut Letter| {
+            letter.meta.epoch = epoch.unwrap_or(letter.meta.epoch);
+            letter.port.is_none()
+        };
+        self.waiting.retain_mut(|(_, letter)| renew(letter));
+        self.flights.retain_mut(|flight| match flight {
+            Flight::Running(_) => true,
+            Flight::Pausing(_, letter) | Flight::Due(letter) => renew(letter),
+            Flight::Done(done) => done.end,
+        });
+        (before - self.waiting.len() - self.flights.len()) as u64
     }
 
     /// Frames that wait or that the lane holds.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.in_flight.len()
+        self.waiting.len() + self.flights.len()
     }
 
-    pub(crate) fn in_flight(&self) -> &[Key] {
-        &self.in_flight
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = Key> {
+        self.flights.iter().filter_map(|flight| match flight {
+            Flight::Running(key) => Some(*key),
+            _ => None,
+        })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use remotemedia_core::{FrameMeta, Micros, ResolvedNode};
+use remotemedia_core::{ErrorCode, FrameMeta, Micros, Opaque, Piece, ResolvedNode};
 use serde_json::Value;
 
-use crate::InstanceId;
+use crate::instance::{InstanceId, InstanceStats};
 use crate::output::{Output, OutputKind, Outputs};
 use crate::params::ParamError;
 use crate::windows::{Owner, Window, Windows};
@@ -33,13 +33,19 @@ pub(crate) type Compile = fn(&ResolvedNode) -> Result<Arc<dyn NodeType>, ParamEr
 
 /// One node's state for one stream.
 pub(crate) trait StreamNode: Send {
-    /// Takes the next piece of audio; writes what comes of it to `cx`.
-    fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>);
+    /// Takes the next piece of audio of an input; writes what comes of it to `cx`.
+    fn push(&mut self, _input: usize, _chunk: Chunk<'_>, _cx: &mut Context<'_>) {}
+
+    /// Takes a value; writes what comes of it to `cx`.
+    fn take(&mut self, _meta: &FrameMeta, _value: &Value, _cx: &mut Context<'_>) {}
 
     /// The answer to a window given to [`Context::infer`].
     fn inferred(&mut self, _window: &Window, _cx: &mut Context<'_>) {}
 
-    /// The input ends: hands out audio held back and queues the last, incomplete window.
+    /// One of several inputs has ended: the others go on without it.
+    fn end_input(&mut self, _input: usize, _cx: &mut Context<'_>) {}
+
+    /// All input ends: hands out audio held back and queues the last, incomplete window.
     fn drain(&mut self, _cx: &mut Context<'_>) {}
 
     /// Everything was drained and inferred: reports what was still open. Audio that comes later
@@ -78,57 +84,98 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// What one node gave during a push: chunks in one reused buffer.
+/// Something that a node gave: samples lie in the signal's buffer.
+#[derive(Debug)]
+enum Given {
+    Audio(usize, usize),
+    Data(Arc<Value>),
+    Opaque(Opaque),
+}
+
+/// A frame on its way through the graph.
+#[derive(Clone, Copy)]
+pub(crate) struct Item<'a> {
+    pub(crate) meta: &'a FrameMeta,
+    pub(crate) piece: Piece<'a>,
+}
+
+/// What one output of a node gave during a walk: frames with their samples in one reused buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     pub(crate) samples: Vec<f32>,
-    chunks: Vec<(FrameMeta, usize, usize)>,
+    given: Vec<(FrameMeta, Given)>,
 }
 
 impl Signal {
     pub(crate) fn clear(&mut self) {
         self.samples.clear();
-        self.chunks.clear();
+        self.given.clear();
     }
 
     /// Declares what was appended to `samples` since `start` to be one chunk; nothing is no chunk.
     pub(crate) fn end_chunk(&mut self, meta: FrameMeta, start: usize) {
         if self.samples.len() > start {
-            self.chunks.push((meta, start, self.samples.len()));
+            self.given.push((meta, Given::Audio(start, self.samples.len())));
         }
     }
 
-    /// A chunk with `samples`.
-    pub(crate) fn give(&mut self, meta: FrameMeta, samples: &[f32]) {
-        let start = self.samples.len();
-        self.samples.extend_from_slice(samples);
-        self.end_chunk(meta, start);
+    /// A frame.
+    pub(crate) fn give(&mut self, meta: FrameMeta, piece: Piece<'_>) {
+        match piece {
+            Piece::Audio(samples) => {
+                let start = self.samples.len();
+                self.samples.extend_from_slice(samples);
+                self.end_chunk(meta, start);
+            }
+            Piece::Data(value) => self.given.push((meta, Given::Data(value.clone()))),
+            Piece::Opaque(value) => self.given.push((meta, Given::Opaque(value.clone()))),
+        }
     }
 
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = Chunk<'_>> {
-        self.chunks
-            .iter()
-            .map(|(meta, start, end)| Chunk { meta, samples: &self.samples[*start..*end] })
+    pub(crate) fn items(&self) -> impl Iterator<Item = Item<'_>> {
+        self.given.iter().map(|(meta, given)| Item {
+            meta,
+            piece: match given {
+                Given::Audio(start, end) => Piece::Audio(&self.samples[*start..*end]),
+                Given::Data(value) => Piece::Data(value),
+                Given::Opaque(value) => Piece::Opaque(value),
+            },
+        })
     }
 }
 
 /// What a node may reach while it works.
 pub(crate) struct Context<'a> {
     pub(crate) now: Micros,
+    /// Audio cannot wait for audio that is late.
+    pub(crate) live: bool,
     pub(crate) instance: InstanceId,
     pub(crate) node: &'a Arc<str>,
     pub(crate) owner: Owner,
     pub(crate) outputs: &'a mut Outputs,
     pub(crate) windows: &'a mut Windows,
-    pub(crate) signal: &'a mut Signal,
-    /// Jumps of media time, counted.
-    pub(crate) jumps: &'a mut u64,
+    /// One for each output; none for a node that passes its input on.
+    pub(crate) signals: &'a mut [Signal],
+    pub(crate) stats: &'a mut InstanceStats,
 }
 
 impl Context<'_> {
     /// Reports about the audio that `meta` describes.
     pub(crate) fn emit(&mut self, meta: FrameMeta, kind: OutputKind) {
-        self.outputs.push(Output { instance: self.instance, node: self.node.clone(), meta, kind });
+        self.outputs.push(Output {
+            instance: self.instance,
+            node: self.node.clone(),
+            port: None,
+            meta,
+            kind,
+        });
+    }
+
+    /// Reports that the node failed on a frame; the session goes on.
+    pub(crate) fn fail(&mut self, meta: FrameMeta, message: String) {
+        self.stats.failures += 1;
+        let kind = OutputKind::Error { code: ErrorCode::NodeFailed, message, traceback: None };
+        self.emit(meta, kind);
     }
 }
 

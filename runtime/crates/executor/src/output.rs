@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use remotemedia_core::{AudioFormat, AudioFrame, ErrorCode, FrameMeta};
+use remotemedia_core::{AudioFormat, AudioFrame, ErrorCode, FrameMeta, Opaque, Payload};
+use serde_json::Value;
 
 use crate::InstanceId;
 
@@ -12,6 +13,8 @@ pub struct Output {
     pub instance: InstanceId,
     /// The node's id.
     pub node: Arc<str>,
+    /// The output port, by its number, of a frame that no input takes; reports have none.
+    pub port: Option<u8>,
     /// `pts_us` is where the analysed window starts; `rtp_timestamp` and `arrival` are those of the
     /// packet that completed it.
     pub meta: FrameMeta,
@@ -48,7 +51,7 @@ pub enum OutputKind {
         /// Largest sample relative to full scale, at least -120.
         peak_dbfs: f32,
     },
-    /// What a user's node returned: valid JSON.
+    /// A value that no node takes: valid JSON.
     Node(Arc<str>),
     /// Something went wrong with a frame; the session goes on.
     Error {
@@ -59,7 +62,9 @@ pub enum OutputKind {
         /// Of a Python node.
         traceback: Option<String>,
     },
-    /// Audio of a node that feeds no other; only where [`crate::ExecutorConfig::audio_outputs`]
+    /// An object that no node takes; live that is an error.
+    Value(Opaque),
+    /// Audio that no node takes; only where [`crate::ExecutorConfig::audio_outputs`]
     /// asks for it.
     Audio(AudioFrame),
 }
@@ -75,22 +80,48 @@ pub struct PythonWork {
     pub node: Arc<str>,
     /// What the Python side knows the node by.
     pub entry: Arc<str>,
-    /// The audio.
-    pub frame: AudioFrame,
+    /// The input port that the frame came to; empty for the end.
+    pub port: Arc<str>,
+    /// Time and origin; `format` means something for audio alone.
+    pub meta: FrameMeta,
+    /// The frame; null for the end.
+    pub payload: Payload,
+    /// All inputs of the node have ended, see [`crate::Executor::end_source`]: what it gives for
+    /// this comes before what stands behind it ends.
+    pub end: bool,
 }
 
 /// One value that a Python node returned.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeValue {
-    /// JSON text, at most [`crate::MAX_VALUE_BYTES`].
+    /// JSON text, at most [`remotemedia_core::MAX_VALUE_BYTES`].
     Json(String),
-    /// Planar audio that goes to the nodes behind, in the node's output format.
+    /// A JSON value, at most as long.
+    Data(Arc<Value>),
+    /// An object for other Python nodes.
+    Opaque(Opaque),
+    /// Planar audio in the output's format.
     Audio {
-        /// What the node says it is: refused unless it is the node's `output`. `None` for that.
+        /// What the node says it is: refused unless it is the output's. `None` for that.
         format: Option<AudioFormat>,
         /// Channel after channel.
         samples: Arc<[f32]>,
     },
+}
+
+/// A value and the output port that it leaves by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeResult {
+    /// The port's name; `None` for `out`, or for the first where there is none of that name.
+    pub port: Option<Arc<str>>,
+    /// What leaves.
+    pub value: NodeValue,
+}
+
+impl From<NodeValue> for NodeResult {
+    fn from(value: NodeValue) -> NodeResult {
+        NodeResult { port: None, value }
+    }
 }
 
 /// Why a Python node gave no values for a frame.
@@ -100,6 +131,8 @@ pub struct NodeFailure {
     pub message: String,
     /// Its traceback.
     pub traceback: Option<String>,
+    /// The same frame may succeed later: offline it is tried again.
+    pub transient: bool,
 }
 
 /// The most outputs that wait for the driver: past this the oldest goes, counted. A driver that

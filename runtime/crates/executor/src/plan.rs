@@ -1,22 +1,120 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use remotemedia_core::{
-    AudioFormat, ErrorCode, ManifestError, ResolvedManifest, ResolvedNode, Runtime, SOURCE_NODE,
+    AudioFormat, ErrorCode, ManifestError, Piece, PortFormat, ResolvedManifest, ResolvedNode,
+    Runtime,
 };
 
 use crate::node::NodeType;
 use crate::nodes::{self, PythonNode};
+use crate::order::{Feed, feeds, order};
 
-/// Where a node's input comes from.
+/// Where the frames of an input were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
+pub(crate) enum Origin {
+    /// They were pushed to the source with this index.
+    Source(usize),
+    /// Into this signal of a walk: each output of each node that writes has one.
+    Slot(usize),
+}
+
+/// Which types of frames pass somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Types {
+    audio: bool,
+    data: bool,
+    opaque: bool,
+}
+
+impl Types {
+    const NONE: Types = Types { audio: false, data: false, opaque: false };
+
+    fn of(format: PortFormat) -> Types {
+        Types {
+            audio: format.audio().is_some(),
+            data: format.carries_data(),
+            opaque: format.carries_anything(),
+        }
+    }
+
+    fn and(self, other: Types) -> Types {
+        Types {
+            audio: self.audio && other.audio,
+            data: self.data && other.data,
+            opaque: self.opaque && other.opaque,
+        }
+    }
+
+    fn or(self, other: Types) -> Types {
+        Types {
+            audio: self.audio || other.audio,
+            data: self.data || other.data,
+            opaque: self.opaque || other.opaque,
+        }
+    }
+
+    fn without(self, other: Types) -> Types {
+        Types {
+            audio: self.audio && !other.audio,
+            data: self.data && !other.data,
+            opaque: self.opaque && !other.opaque,
+        }
+    }
+
+    pub(crate) fn has(self, piece: Piece<'_>) -> bool {
+        match piece {
+            Piece::Audio(_) => self.audio,
+            Piece::Data(_) => self.data,
+            Piece::Opaque(_) => self.opaque,
+        }
+    }
+}
+
+/// What ends an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feeder {
     /// The source with this index.
     Source(usize),
-    /// What this node of the plan wrote.
+    /// This node of the plan.
     Node(usize),
 }
 
-/// What a node does with a chunk.
+/// An input of a node.
+pub(crate) struct Inlet {
+    pub(crate) name: Arc<str>,
+    pub(crate) format: PortFormat,
+    /// Nodes that pass theirs on are skipped.
+    pub(crate) origin: Origin,
+    pub(crate) feeder: Feeder,
+    /// What of the origin's frames reaches it.
+    pub(crate) takes: Types,
+}
+
+/// An output of a node.
+pub(crate) struct Outlet {
+    pub(crate) name: Arc<str>,
+    pub(crate) format: PortFormat,
+    /// Where its frames were written: for a node that passes its input on, further up.
+    pub(crate) origin: Origin,
+    /// What of the origin's frames goes out here.
+    gives: Types,
+    /// What some input takes.
+    taken: Types,
+}
+
+impl Outlet {
+    /// Frames that no input takes: they are results.
+    pub(crate) fn results(&self) -> Types {
+        self.gives.without(self.taken)
+    }
+
+    pub(crate) fn is_taken(&self, piece: Piece<'_>) -> bool {
+        self.taken.has(piece)
+    }
+}
+
+/// What a node does with a frame.
 pub(crate) enum Action {
     /// It runs here.
     Native(Arc<dyn NodeType>),
@@ -27,19 +125,19 @@ pub(crate) enum Action {
 pub(crate) struct PlanNode {
     pub(crate) id: Arc<str>,
     pub(crate) kind: Arc<str>,
-    /// Where the audio that it takes was written: nodes that pass theirs on are skipped.
-    pub(crate) input: Input,
+    pub(crate) inputs: Vec<Inlet>,
+    pub(crate) outputs: Vec<Outlet>,
+    /// Its own signals: none for a node that passes its input on.
+    pub(crate) slots: Range<usize>,
     pub(crate) action: Action,
-    pub(crate) output: Option<AudioFormat>,
-    /// Its audio goes to no other node, and this is where it was written.
-    pub(crate) sink: Option<Input>,
 }
 
 /// A graph checked and put in order: shared by all sessions of a pipeline.
 pub struct Plan {
     name: Arc<str>,
-    source: AudioFormat,
+    sources: Vec<(Arc<str>, PortFormat)>,
     pub(crate) nodes: Vec<PlanNode>,
+    pub(crate) slots: usize,
 }
 
 /// What there is to know about a node of a plan.
@@ -59,60 +157,96 @@ impl Plan {
     ///
     /// # Errors
     /// [`ManifestError`] with the path of the first field that is wrong: what
-    /// [`ResolvedManifest::check`] finds, unknown kinds, parameters out of range, ports that are
-    /// not there or fed twice or not at all, and cycles with the nodes that form them.
+    /// [`ResolvedManifest::check`] finds, unknown kinds, parameters out of range, ports that a kind
+    /// does not have, and cycles with the nodes that form them.
     pub fn compile(manifest: &ResolvedManifest) -> Result<Plan, ManifestError> {
         manifest.check()?;
-        let feeds = feeds(manifest)?;
+        let feeds = feeds(manifest);
         let order = order(manifest, &feeds)?;
         let mut place = vec![0; order.len()];
         for (index, position) in order.iter().enumerate() {
             place[*position] = index;
         }
-        let mut fed = vec![false; order.len()];
-        for feed in &feeds {
-            if let Input::Node(from) = feed {
-                fed[*from] = true;
-            }
-        }
-        let mut compiled: Vec<PlanNode> = Vec::with_capacity(order.len());
-        // Where each node's audio was written; for a node that passes its input on, further up.
-        let mut written: Vec<Input> = Vec::with_capacity(order.len());
-        for (index, position) in order.into_iter().enumerate() {
+        let mut plan = Plan {
+            name: manifest.name.as_str().into(),
+            sources: manifest
+                .sources
+                .iter()
+                .map(|source| (source.id.as_str().into(), source.format))
+                .collect(),
+            nodes: Vec::with_capacity(order.len()),
+            slots: 0,
+        };
+        for position in order {
             let node = &manifest.nodes[position];
             let action = compile_node(node, position)?;
-            let input = match feeds[position] {
-                Input::Node(from) => written[place[from]],
-                source => source,
-            };
-            let passes = matches!(&action, Action::Native(native) if native.passes());
-            written.push(if passes { input } else { Input::Node(index) });
-            compiled.push(PlanNode {
-                id: node.id.as_str().into(),
-                kind: node.kind.as_str().into(),
-                input,
-                action,
-                output: node.outputs.first().and_then(|port| port.format.audio()),
-                sink: (!node.outputs.is_empty() && !fed[position]).then(|| written[index]),
-            });
+            plan.append(node, action, &feeds[position], &place);
         }
-        Ok(Plan {
-            name: manifest.name.as_str().into(),
-            source: manifest.sources[0].format.audio().ok_or_else(|| {
-                ManifestError::new(
-                    ErrorCode::NotInThisVersion,
-                    "sources[0].format",
-                    "sources of data are not in this version",
-                )
-            })?,
-            nodes: compiled,
-        })
+        Ok(plan)
     }
 
-    /// What incoming audio must be decoded to: the format of the first source.
+    fn append(&mut self, node: &ResolvedNode, action: Action, feeds: &[Feed], place: &[usize]) {
+        let mut inputs: Vec<Inlet> = Vec::with_capacity(feeds.len());
+        for (port, feed) in node.inputs.iter().zip(feeds) {
+            let wanted = Types::of(port.format);
+            let (origin, feeder, gives) = match *feed {
+                Feed::Source(index) => {
+                    let (_, format) = self.sources[index];
+                    (Origin::Source(index), Feeder::Source(index), Types::of(format))
+                }
+                Feed::Node { position, port } => {
+                    let outlet = &mut self.nodes[place[position]].outputs[port];
+                    outlet.taken = outlet.taken.or(wanted.and(outlet.gives));
+                    (outlet.origin, Feeder::Node(place[position]), outlet.gives)
+                }
+            };
+            inputs.push(Inlet {
+                name: port.port.as_str().into(),
+                format: port.format,
+                origin,
+                feeder,
+                takes: wanted.and(gives),
+            });
+        }
+        let passes = matches!(&action, Action::Native(native) if native.passes());
+        let first = self.slots;
+        if !passes {
+            self.slots += node.outputs.len();
+        }
+        let outlet = |(index, port): (usize, &remotemedia_core::Port)| {
+            let given = Types::of(port.format);
+            let (origin, gives) = match &inputs[0] {
+                input if passes => (input.origin, given.and(input.takes)),
+                _ => (Origin::Slot(first + index), given),
+            };
+            let name = port.port.as_str().into();
+            Outlet { name, format: port.format, origin, gives, taken: Types::NONE }
+        };
+        let outputs = node.outputs.iter().enumerate().map(outlet).collect();
+        self.nodes.push(PlanNode {
+            id: node.id.as_str().into(),
+            kind: node.kind.as_str().into(),
+            inputs,
+            outputs,
+            slots: first..self.slots,
+            action,
+        });
+    }
+
+    /// What incoming tracks must be decoded to: the format of the first source, unless that takes
+    /// data alone.
     #[must_use]
-    pub fn source_format(&self) -> AudioFormat {
-        self.source
+    pub fn source_format(&self) -> Option<AudioFormat> {
+        self.sources[0].1.audio()
+    }
+
+    /// The sources in the order of the manifest: id and what they take.
+    pub fn sources(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, PortFormat)> {
+        self.sources.iter().map(|(id, format)| (id, *format))
+    }
+
+    pub(crate) fn source(&self, index: usize) -> Option<PortFormat> {
+        self.sources.get(index).map(|(_, format)| *format)
     }
 
     /// The pipeline's name.
@@ -130,6 +264,13 @@ impl Plan {
         })
     }
 
+    /// The name of an output port by its number, as [`crate::Output::port`] gives it.
+    #[must_use]
+    pub fn output_name(&self, node: &str, port: u8) -> Option<Arc<str>> {
+        let node = self.nodes.iter().find(|other| *other.id == *node)?;
+        node.outputs.get(usize::from(port)).map(|outlet| outlet.name.clone())
+    }
+
     /// Whether any node runs in Python, so that the plan needs a lane.
     #[must_use]
     pub fn has_python(&self) -> bool {
@@ -145,15 +286,6 @@ impl std::fmt::Debug for Plan {
 
 fn compile_node(node: &ResolvedNode, position: usize) -> Result<Action, ManifestError> {
     let path = format!("nodes[{position}]");
-    for (side, count) in [("inputs", node.inputs.len()), ("outputs", node.outputs.len())] {
-        if count > 1 {
-            return Err(ManifestError::new(
-                ErrorCode::NotInThisVersion,
-                format!("{path}.{side}"),
-                "several ports are not in this version",
-            ));
-        }
-    }
     let Some(kind) = nodes::find(&node.kind) else {
         return Err(ManifestError::new(
             ErrorCode::UnknownNodeType,
@@ -177,96 +309,4 @@ fn compile_node(node: &ResolvedNode, position: usize) -> Result<Action, Manifest
         }
         _ => error.at(&format!("{path}.params")),
     })
-}
-
-/// What feeds each node, by its position in the manifest.
-fn feeds(manifest: &ResolvedManifest) -> Result<Vec<Input>, ManifestError> {
-    let position = |id: &str| manifest.nodes.iter().position(|node| node.id == id);
-    let mut feeds: Vec<Option<Input>> = vec![None; manifest.nodes.len()];
-    for (index, edge) in manifest.edges.iter().enumerate() {
-        let port = |side: &str, message: String| {
-            ManifestError::new(
-                ErrorCode::PortMismatch,
-                format!("edges[{index}].{side}.port"),
-                message,
-            )
-        };
-        let from = if edge.from.node == SOURCE_NODE {
-            Input::Source(
-                manifest.sources.iter().position(|source| source.id == edge.from.port).unwrap_or(0),
-            )
-        } else {
-            Input::Node(position(&edge.from.node).unwrap_or(0))
-        };
-        let to = position(&edge.to.node).unwrap_or(0);
-        if feeds[to].replace(from).is_some() {
-            return Err(port(
-                "to",
-                format!("\"{}\" is fed twice; mix the streams first", edge.to.node),
-            ));
-        }
-    }
-    feeds
-        .into_iter()
-        .enumerate()
-        .map(|(index, feed)| {
-            feed.ok_or_else(|| {
-                ManifestError::new(
-                    ErrorCode::InvalidManifest,
-                    format!("nodes[{index}]"),
-                    format!("nothing feeds \"{}\"", manifest.nodes[index].id),
-                )
-            })
-        })
-        .collect()
-}
-
-/// Positions in topological order; of several nodes that could come next, the first in the manifest.
-fn order(manifest: &ResolvedManifest, feeds: &[Input]) -> Result<Vec<usize>, ManifestError> {
-    let mut order = Vec::with_capacity(feeds.len());
-    let mut placed = vec![false; feeds.len()];
-    while order.len() < feeds.len() {
-        let next = (0..feeds.len()).find(|position| {
-            !placed[*position]
-                && match feeds[*position] {
-                    Input::Source(_) => true,
-                    Input::Node(from) => placed[from],
-                }
-        });
-        match next {
-            Some(position) => {
-                placed[position] = true;
-                order.push(position);
-            }
-            None => return Err(cycle(manifest, feeds, &placed)),
-        }
-    }
-    Ok(order)
-}
-
-/// Names the nodes of one cycle among those that could not be placed.
-fn cycle(manifest: &ResolvedManifest, feeds: &[Input], placed: &[bool]) -> ManifestError {
-    // Every unplaced node has an unplaced feeder, so walking up must come back somewhere.
-    let mut path: Vec<usize> = Vec::new();
-    let mut at = placed.iter().position(|placed| !placed).unwrap_or(0);
-    while !path.contains(&at) {
-        path.push(at);
-        if let Input::Node(from) = feeds[at] {
-            at = from;
-        }
-    }
-    let start = path.iter().position(|position| *position == at).unwrap_or(0);
-    let mut cycle: Vec<usize> = path[start..].to_vec();
-    cycle.reverse();
-    let first = cycle.iter().enumerate().min_by_key(|(_, position)| **position);
-    let turn = first.map_or(0, |(index, _)| index);
-    cycle.rotate_left(turn);
-    cycle.push(cycle[0]);
-    let names: Vec<&str> =
-        cycle.iter().map(|position| manifest.nodes[*position].id.as_str()).collect();
-    ManifestError::new(
-        ErrorCode::GraphCycle,
-        format!("nodes[{}]", cycle[0]),
-        format!("a cycle: {}", names.join(" -> ")),
-    )
 }

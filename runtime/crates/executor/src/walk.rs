@@ -1,16 +1,15 @@
-//! One piece of audio's way through a graph.
+//! One frame's way through a graph.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use remotemedia_core::{AudioFrame, ErrorCode, Micros};
+use remotemedia_core::{AudioFrame, ErrorCode, Micros, Piece};
 
-use crate::InstanceId;
-use crate::instance::{Instance, Place};
-use crate::mailbox::Offered;
-use crate::node::{Chunk, Context, Signal};
+use crate::executor::Clock;
+use crate::instance::{Instance, InstanceId, Place};
+use crate::mailbox::{Letter, Offered};
+use crate::node::{Chunk, Context, Item, Signal, StreamNode};
 use crate::output::{Output, OutputKind, Outputs};
-use crate::plan::{Action, Input};
+use crate::plan::{Action, Inlet, Origin, Outlet, PlanNode};
 use crate::windows::{Owner, Windows};
 
 /// What all walks of an executor share.
@@ -18,9 +17,10 @@ use crate::windows::{Owner, Windows};
 pub(crate) struct Shared {
     pub(crate) live: bool,
     pub(crate) audio_outputs: bool,
+    pub(crate) clock: Option<Clock>,
     pub(crate) outputs: Outputs,
     pub(crate) windows: Windows,
-    /// By node: what it gave in the walk that is under way. Used by all instances in turn.
+    /// By slot: what a node gave in the walk that is under way. Used by all instances in turn.
     signals: Vec<Signal>,
     /// Mailboxes with frames that the lane may take.
     pub(crate) ready: VecDeque<(InstanceId, usize)>,
@@ -29,12 +29,14 @@ pub(crate) struct Shared {
 /// What enters the graph.
 #[derive(Clone, Copy)]
 pub(crate) enum Entry<'a> {
-    /// Audio of the first source.
-    Source(Chunk<'a>),
-    /// Audio that this node gave.
-    Node(usize, Chunk<'a>),
-    /// The end of the input: nodes hand out what they hold back.
-    End,
+    /// A frame of the source with this index.
+    Source(usize, Item<'a>),
+    /// A frame that a node gave on this port.
+    Node(usize, usize, Item<'a>),
+    /// The end of the input, for now: all nodes hand out what they hold back.
+    Flush,
+    /// The inputs of the node with these bits have ended; `all` of them have now.
+    Ended { node: usize, inputs: u16, all: bool },
 }
 
 /// A walk: which stream of which instance, and when.
@@ -46,102 +48,209 @@ pub(crate) struct Walk<'a> {
 }
 
 impl Shared {
-    pub(crate) fn new(live: bool, audio_outputs: bool) -> Shared {
-        Shared { live, audio_outputs, ..Shared::default() }
+    pub(crate) fn new(live: bool, audio_outputs: bool, clock: Option<Clock>) -> Shared {
+        Shared { live, audio_outputs, clock, ..Shared::default() }
     }
 
-    /// Makes room for the signals of a plan with `nodes` nodes.
-    pub(crate) fn reserve(&mut self, nodes: usize) {
-        if self.signals.len() < nodes {
-            self.signals.resize_with(nodes, Signal::default);
+    /// Makes room for the signals of a plan with so many slots.
+    pub(crate) fn reserve(&mut self, slots: usize) {
+        if self.signals.len() < slots {
+            self.signals.resize_with(slots, Signal::default);
         }
     }
 
     /// Runs every node that the entry reaches, each after what feeds it.
-    pub(crate) fn walk(&mut self, walk: Walk<'_>, entry: Entry<'_>) {
-        let Walk { now, id, instance, stream } = walk;
-        let plan = instance.plan.clone();
-        let first = match entry {
-            Entry::Source(_) | Entry::End => 0,
-            Entry::Node(node, chunk) => {
+    pub(crate) fn walk(&mut self, mut walk: Walk<'_>, entry: Entry<'_>) {
+        let plan = walk.instance.plan.clone();
+        let (first, pushed) = match entry {
+            Entry::Source(source, item) => (0, Some((source, item))),
+            Entry::Flush => (0, None),
+            Entry::Ended { node, .. } => (node, None),
+            Entry::Node(node, port, item) => {
+                let slots = plan.nodes[node].slots.clone();
                 // What lies before was written by another walk.
-                self.signals[..=node].iter_mut().for_each(Signal::clear);
-                self.signals[node].give(*chunk.meta, chunk.samples);
-                node + 1
+                self.signals[..slots.end].iter_mut().for_each(Signal::clear);
+                self.signals[slots.start + port].give(*item.meta, item.piece);
+                self.put_out(&walk, &plan.nodes[node], None);
+                (node + 1, None)
             }
         };
-        let source = match entry {
-            Entry::Source(chunk) => Some(chunk),
-            Entry::Node(..) | Entry::End => None,
-        };
-        for (index, node) in plan.nodes.iter().enumerate() {
-            if index >= first {
-                let (before, rest) = self.signals.split_at_mut(index);
-                let signal = &mut rest[0];
-                signal.clear();
-                let stream = &mut instance.streams[stream];
-                match (&node.action, &mut stream.places[index]) {
-                    (Action::Native(_), Place::Native(state)) => {
-                        let mut cx = Context {
-                            now,
-                            instance: id,
-                            node: &node.id,
-                            owner: Owner { instance: id, stream: stream.id, node: index },
-                            outputs: &mut self.outputs,
-                            windows: &mut self.windows,
-                            signal,
-                            jumps: &mut instance.stats.jumps,
-                        };
-                        each(node.input, source, before, |chunk| state.push(chunk, &mut cx));
-                        if let Entry::End = entry {
-                            state.drain(&mut cx);
-                        }
+        if let Entry::Ended { node, .. } = entry {
+            let before = plan.nodes[node].slots.start;
+            self.signals[..before].iter_mut().for_each(Signal::clear);
+        }
+        for index in first..plan.nodes.len() {
+            let node = &plan.nodes[index];
+            match &node.action {
+                Action::Native(_) => self.run(&mut walk, index, node, entry, pushed),
+                Action::Python(_) => {
+                    self.signals[node.slots.clone()].iter_mut().for_each(Signal::clear);
+                    let mail = Mail { now: walk.now, id: walk.id, index, live: self.live };
+                    for (port, inlet) in node.inputs.iter().enumerate() {
+                        each(inlet, pushed, &self.signals, |item| {
+                            let (outputs, ready) = (&mut self.outputs, &mut self.ready);
+                            mail.post(walk.instance, walk.stream, port, item, outputs, ready);
+                        });
                     }
-                    (Action::Python(_), _) => each(node.input, source, before, |chunk| {
-                        let mail = Mail { now, id, index, live: self.live };
-                        mail.post(instance, chunk, &mut self.outputs, &mut self.ready);
-                    }),
-                    (Action::Native(_), Place::Python { .. }) => {}
                 }
             }
-            let fed_now = index + 1 >= first;
-            if let (true, true, Some(sink)) = (self.audio_outputs, fed_now, node.sink) {
-                let outputs = &mut self.outputs;
-                each(sink, source, &self.signals, |chunk| {
-                    outputs.push(Output {
-                        instance: id,
-                        node: node.id.clone(),
-                        meta: *chunk.meta,
-                        kind: OutputKind::Audio(AudioFrame {
-                            meta: *chunk.meta,
-                            samples: chunk.samples.into(),
-                        }),
-                    });
-                });
+            self.put_out(&walk, node, pushed);
+        }
+    }
+
+    fn run(
+        &mut self,
+        walk: &mut Walk<'_>,
+        index: usize,
+        node: &PlanNode,
+        entry: Entry<'_>,
+        pushed: Option<(usize, Item<'_>)>,
+    ) {
+        let (before, rest) = self.signals.split_at_mut(node.slots.start);
+        let signals = &mut rest[..node.slots.len()];
+        signals.iter_mut().for_each(Signal::clear);
+        let instance = &mut *walk.instance;
+        let stream = &mut instance.streams[walk.stream];
+        let Place::Native(state) = &mut stream.places[index] else { return };
+        let started = self.clock.map(|clock| clock());
+        let errors = instance.stats.failures;
+        let mut frames = 0_u64;
+        let mut cx = Context {
+            now: walk.now,
+            live: self.live,
+            instance: walk.id,
+            node: &node.id,
+            owner: Owner { instance: walk.id, stream: stream.id, node: index },
+            outputs: &mut self.outputs,
+            windows: &mut self.windows,
+            signals,
+            stats: &mut instance.stats,
+        };
+        for (port, inlet) in node.inputs.iter().enumerate() {
+            each(inlet, pushed, before, |item| {
+                frames += 1;
+                take(state.as_mut(), port, item, &mut cx);
+            });
+        }
+        match entry {
+            Entry::Flush => state.drain(&mut cx),
+            Entry::Ended { node, inputs, all } if node == index => {
+                for port in (0..u16::BITS).filter(|port| inputs & (1 << port) != 0) {
+                    state.end_input(port as usize, &mut cx);
+                }
+                if all {
+                    state.drain(&mut cx);
+                }
+            }
+            _ => {}
+        }
+        if let (Some(clock), Some(started), Some(meters), 1..) =
+            (self.clock, started, &mut instance.meters, frames)
+        {
+            let failed = instance.stats.failures - errors;
+            let meter = &mut meters[index];
+            meter.errors += failed;
+            meter.successes += frames.saturating_sub(failed);
+            meter.took(clock().saturating_sub(started));
+        }
+    }
+
+    /// Makes results of what a node gave and no input takes.
+    fn put_out(&mut self, walk: &Walk<'_>, node: &PlanNode, pushed: Option<(usize, Item<'_>)>) {
+        for (port, outlet) in node.outputs.iter().enumerate() {
+            let Origin::Slot(slot) = outlet.origin else {
+                if let (Origin::Source(wanted), Some((source, item))) = (outlet.origin, pushed)
+                    && wanted == source
+                {
+                    let ready = Ready { live: self.live, audio: self.audio_outputs };
+                    ready.put_out(walk, node, port, outlet, item, &mut self.outputs);
+                }
+                continue;
+            };
+            for item in self.signals[slot].items() {
+                let ready = Ready { live: self.live, audio: self.audio_outputs };
+                ready.put_out(walk, node, port, outlet, item, &mut self.outputs);
             }
         }
     }
 
-    /// A signal for callbacks that give no audio.
-    pub(crate) fn parts(&mut self) -> (&mut Outputs, &mut Windows, &mut Signal) {
-        let signal = &mut self.signals[0];
-        signal.clear();
-        (&mut self.outputs, &mut self.windows, signal)
+    /// What callbacks that give no audio need.
+    pub(crate) fn parts(&mut self) -> (&mut Outputs, &mut Windows) {
+        (&mut self.outputs, &mut self.windows)
     }
 }
 
-/// Calls `take` with each chunk of an input.
-fn each(
-    input: Input,
-    source: Option<Chunk<'_>>,
-    signals: &[Signal],
-    mut take: impl FnMut(Chunk<'_>),
+fn take(state: &mut dyn StreamNode, port: usize, item: Item<'_>, cx: &mut Context<'_>) {
+    match item.piece {
+        Piece::Audio(samples) => state.push(port, Chunk { meta: item.meta, samples }, cx),
+        Piece::Data(value) => state.take(item.meta, value, cx),
+        // Only nodes that pass everything on take those.
+        Piece::Opaque(_) => {}
+    }
+}
+
+/// Calls `take` with each frame that reaches an input.
+fn each<'a>(
+    inlet: &Inlet,
+    pushed: Option<(usize, Item<'a>)>,
+    signals: &'a [Signal],
+    mut take: impl FnMut(Item<'a>),
 ) {
-    match input {
-        // Live and offline, the first source is the one that frames are pushed to.
-        Input::Source(0) => source.into_iter().for_each(take),
-        Input::Source(_) => {}
-        Input::Node(index) => signals[index].chunks().for_each(&mut take),
+    match (inlet.origin, pushed) {
+        (Origin::Source(wanted), Some((source, item))) => {
+            if wanted == source && inlet.takes.has(item.piece) {
+                take(item);
+            }
+        }
+        (Origin::Source(_), None) => {}
+        (Origin::Slot(slot), _) => {
+            signals[slot].items().filter(|item| inlet.takes.has(item.piece)).for_each(take);
+        }
+    }
+}
+
+/// How frames that no input takes are put out.
+#[derive(Clone, Copy)]
+pub(crate) struct Ready {
+    live: bool,
+    audio: bool,
+}
+
+impl Ready {
+    fn put_out(
+        self,
+        walk: &Walk<'_>,
+        node: &PlanNode,
+        port: usize,
+        outlet: &Outlet,
+        item: Item<'_>,
+        outputs: &mut Outputs,
+    ) {
+        if !outlet.results().has(item.piece) {
+            return;
+        }
+        let meta = *item.meta;
+        let kind = match item.piece {
+            Piece::Audio(_) if !self.audio => return,
+            Piece::Audio(samples) => {
+                OutputKind::Audio(AudioFrame { meta, samples: samples.into() })
+            }
+            // Keys are text and numbers finite: nothing can fail.
+            Piece::Data(value) => {
+                OutputKind::Node(serde_json::to_string(&**value).unwrap_or_default().into())
+            }
+            Piece::Opaque(value) if !self.live => OutputKind::Value(value.clone()),
+            Piece::Opaque(_) => OutputKind::Error {
+                code: ErrorCode::NodeFailed,
+                message: format!(
+                    "what \"{}\" of \"{}\" gave is not JSON, and no node takes it",
+                    outlet.name, node.id
+                ),
+                traceback: None,
+            },
+        };
+        let port = u8::try_from(port).ok();
+        outputs.push(Output { instance: walk.id, node: node.id.clone(), port, meta, kind });
     }
 }
 
@@ -157,25 +266,41 @@ impl Mail {
     fn post(
         &self,
         instance: &mut Instance,
-        chunk: Chunk<'_>,
+        stream: usize,
+        port: usize,
+        item: Item<'_>,
         outputs: &mut Outputs,
         ready: &mut VecDeque<(InstanceId, usize)>,
     ) {
         let Some(mailbox) = &mut instance.mailboxes[self.index] else { return };
+        if let Place::Python(place) = &mut instance.streams[stream].places[self.index] {
+            let end_us = match item.piece {
+                Piece::Audio(samples) => Chunk { meta: item.meta, samples }.end_us(),
+                Piece::Data(_) | Piece::Opaque(_) => item.meta.pts_us,
+            };
+            let end_us = end_us.max(place.last.map_or(0, |last| last.pts_us));
+            place.last = Some(remotemedia_core::FrameMeta { pts_us: end_us, ..*item.meta });
+        }
         if !mailbox.admits(self.now) {
             instance.stats.skipped += 1;
             return;
         }
-        let mut meta = *chunk.meta;
+        let mut meta = *item.meta;
         meta.epoch = instance.epoch;
-        let frame = AudioFrame { meta, samples: Arc::from(chunk.samples) };
-        if let Offered::Overrun(lost) = mailbox.offer(self.now, frame, self.live) {
+        let letter = Letter {
+            port: u8::try_from(port).ok(),
+            meta,
+            payload: item.piece.to_payload(),
+            tries: 0,
+        };
+        if let Offered::Overrun(lost) = mailbox.offer(self.now, letter, self.live) {
             instance.stats.overrun += lost;
             if let Some(lost) = mailbox.report(self.now) {
                 let lost = if lost == 1 { "a frame was" } else { &format!("{lost} frames were") };
                 outputs.push(Output {
                     instance: self.id,
                     node: instance.plan.nodes[self.index].id.clone(),
+                    port: None,
                     meta,
                     kind: OutputKind::Error {
                         code: ErrorCode::NodeOverrun,

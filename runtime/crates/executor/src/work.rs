@@ -1,56 +1,76 @@
 //! Frames on their way to Python, and what it made of them.
 
-use remotemedia_core::{AudioFormat, ErrorCode, FrameMeta, Key, Micros};
+use std::sync::Arc;
+
+use remotemedia_core::{
+    ErrorCode, FrameMeta, Key, Micros, Opaque, Piece, check_value, check_value_text,
+};
+use serde_json::Value;
 
 use crate::executor::Executor;
-use crate::instance::{InstanceId, Place};
-use crate::mailbox::{BREAKER_FAILURES, BREAKER_PAUSE};
-use crate::node::Chunk;
-use crate::output::{NodeFailure, NodeValue, Output, OutputKind, PythonWork};
-use crate::plan::Action;
+use crate::instance::{InstanceId, Place, RunFailure};
+use crate::mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, Done, Letter, RETRY_PAUSES};
+use crate::node::{Chunk, Item};
+use crate::output::{NodeFailure, NodeResult, NodeValue, Output, OutputKind, PythonWork};
+use crate::plan::{Action, Outlet};
 use crate::walk::{Entry, Walk};
-
-/// The longest JSON value that a Python node may return, in bytes: with its header it must fit a
-/// message of 64 KiB.
-pub const MAX_VALUE_BYTES: usize = 60 * 1024;
 
 /// The longest message and traceback of an error, in bytes; the rest is cut off.
 const MAX_ERROR_BYTES: usize = 8 * 1024;
+
+/// The output that results without a port leave by, where there is one of that name.
+const DEFAULT_PORT: &str = "out";
 
 /// A frame that the lane holds.
 pub(crate) struct Work {
     pub(crate) instance: InstanceId,
     pub(crate) node: usize,
-    pub(crate) meta: FrameMeta,
+    letter: Letter,
+    /// When it was handed out, where nodes are measured.
+    since_ns: u64,
 }
+
+/// A value and the number of the output that it leaves by, if any.
+type Checked = (Option<usize>, NodeValue);
 
 impl Executor {
     /// The next frame for Python, mailboxes in turn. A mailbox gives no more while the lane holds
     /// [`crate::MAX_IN_FLIGHT`] of its frames.
     pub fn poll_work(&mut self, now: Micros) -> Option<PythonWork> {
+        self.wake(now);
         while let Some((id, node)) = self.shared.ready.pop_front() {
             let Some(instance) = self.instances.get_mut(id.0) else { continue };
             let Some(mailbox) = &mut instance.mailboxes[node] else { continue };
             mailbox.listed = false;
+            if instance.failure.is_some() {
+                continue;
+            }
             let works = &mut self.works;
-            let taken = mailbox.take(now, self.config.live, &mut instance.stats.overrun, |frame| {
-                works.insert(Work { instance: id, node, meta: frame.meta })
+            let since_ns = self.config.clock.map_or(0, |clock| clock());
+            let lost = &mut instance.stats.overrun;
+            let taken = mailbox.take(now, self.config.live, lost, |letter| {
+                works.insert(Work { instance: id, node, letter: letter.clone(), since_ns })
             });
             if mailbox.has_work() {
                 mailbox.listed = true;
                 self.shared.ready.push_back((id, node));
             }
-            let Some((key, frame)) = taken else { continue };
+            let Some((key, letter)) = taken else { continue };
             instance.stats.python_frames += 1;
-            let Action::Python(python) = &instance.plan.nodes[node].action else {
-                continue;
-            };
+            let planned = &instance.plan.nodes[node];
+            let Action::Python(python) = &planned.action else { continue };
             return Some(PythonWork {
                 token: key.to_bits(),
                 instance: id,
-                node: instance.plan.nodes[node].id.clone(),
+                node: planned.id.clone(),
                 entry: python.entry.clone(),
-                frame,
+                port: letter.port.map_or_else(
+                    || Arc::default(),
+                    |port| planned.inputs[usize::from(port)].name.clone(),
+                ),
+                meta: letter.meta,
+                end: letter.port.is_none(),
+                payload: letter.payload,
             });
         }
         None
@@ -62,30 +82,107 @@ impl Executor {
         &mut self,
         now: Micros,
         token: u64,
-        result: Result<Vec<NodeValue>, NodeFailure>,
+        result: Result<Vec<NodeResult>, NodeFailure>,
+    ) {
+        self.complete_timed(now, token, result, None);
+    }
+
+    /// The same, with the time that the node took in nanoseconds, for [`Executor::metrics`].
+    pub fn complete_timed(
+        &mut self,
+        now: Micros,
+        token: u64,
+        result: Result<Vec<NodeResult>, NodeFailure>,
+        elapsed_ns: Option<u64>,
     ) {
         let key = Key::from_bits(token);
-        let Some(Work { instance: id, node, meta }) = self.works.remove(key) else { return };
+        let Some(Work { instance: id, node, mut letter, since_ns }) = self.works.remove(key) else {
+            return;
+        };
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         let Some(mailbox) = &mut instance.mailboxes[node] else { return };
-        mailbox.settle(key);
+        if let (Some(meters), Some(clock)) = (&mut instance.meters, self.config.clock) {
+            meters[node].took(elapsed_ns.unwrap_or_else(|| clock().saturating_sub(since_ns)));
+        }
+        if self.config.live {
+            mailbox.settle(key);
+            self.list(id, node);
+            let done = Done { meta: letter.meta, end: letter.port.is_none(), result };
+            return self.finish_work(now, id, node, done);
+        }
+        let transient = matches!(&result, Err(failure) if failure.transient);
+        let current = letter.meta.epoch == instance.epoch;
+        if let (true, true, Some(pause)) = (transient, current, RETRY_PAUSES.get(letter.tries)) {
+            let due = now + *pause + pause.mul_f64(0.2 * self.chance.next());
+            instance.stats.retried += 1;
+            letter.tries += 1;
+            mailbox.again(key, due, letter);
+            self.retries.insert((due, id, node));
+            return;
+        }
+        mailbox.keep(key, Done { meta: letter.meta, end: letter.port.is_none(), result });
+        self.finish_works(now, id, node);
+    }
+
+    /// Delivers the results of a node that wait for nothing before them.
+    pub(crate) fn finish_works(&mut self, now: Micros, id: InstanceId, node: usize) {
+        loop {
+            let Some(instance) = self.instances.get_mut(id.0) else { return };
+            let Some(mailbox) = &mut instance.mailboxes[node] else { return };
+            let Some(done) = mailbox.next_done() else { break };
+            self.finish_work(now, id, node, done);
+        }
+        self.list(id, node);
+    }
+
+    /// Puts a mailbox in the list of those with work.
+    pub(crate) fn list(&mut self, id: InstanceId, node: usize) {
+        let Some(instance) = self.instances.get_mut(id.0) else { return };
+        let Some(mailbox) = &mut instance.mailboxes[node] else { return };
         if mailbox.has_work() && !mailbox.listed {
             mailbox.listed = true;
             self.shared.ready.push_back((id, node));
         }
-        if meta.epoch != instance.epoch {
-            instance.stats.interrupted += 1;
-            return;
-        }
-        let format = instance.plan.nodes[node].output;
-        match result.and_then(|values| check_values(values, format)) {
-            Ok(values) => {
-                mailbox.succeeded();
-                for value in values {
-                    self.deliver(now, id, node, &meta, value);
-                }
+    }
+
+    /// Lets frames be tried again whose pause is over.
+    pub(crate) fn wake(&mut self, now: Micros) {
+        while let Some((due, id, node)) = self.retries.first().copied()
+            && due <= now
+        {
+            self.retries.pop_first();
+            let Some(instance) = self.instances.get_mut(id.0) else { continue };
+            if let Some(mailbox) = &mut instance.mailboxes[node] {
+                mailbox.wake(now);
             }
-            Err(failure) => self.fail(now, id, node, meta, failure),
+            self.list(id, node);
+        }
+    }
+
+    fn finish_work(&mut self, now: Micros, id: InstanceId, node: usize, done: Done) {
+        let Done { meta, end, result } = done;
+        let Some(instance) = self.instances.get_mut(id.0) else { return };
+        if meta.epoch == instance.epoch {
+            let outputs = &instance.plan.nodes[node].outputs;
+            match result.and_then(|results| check_results(results, outputs)) {
+                Ok(values) => {
+                    if let Some(mailbox) = &mut instance.mailboxes[node] {
+                        mailbox.succeeded();
+                    }
+                    if let Some(meters) = &mut instance.meters {
+                        meters[node].successes += 1;
+                    }
+                    for (port, value) in values {
+                        self.deliver(now, id, node, &meta, port, value);
+                    }
+                }
+                Err(failure) => self.fail(now, id, node, meta, failure),
+            }
+        } else {
+            instance.stats.interrupted += 1;
+        }
+        if end {
+            self.end_python(now, id, node, meta.stream);
         }
     }
 
@@ -95,29 +192,81 @@ impl Executor {
         id: InstanceId,
         node: usize,
         meta: &FrameMeta,
+        port: Option<usize>,
         value: NodeValue,
     ) {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
-        match value {
-            NodeValue::Json(json) => self.shared.outputs.push(Output {
-                instance: id,
-                node: instance.plan.nodes[node].id.clone(),
-                meta: *meta,
-                kind: OutputKind::Node(json.into()),
-            }),
-            NodeValue::Audio { samples, .. } => {
-                let Some(format) = instance.plan.nodes[node].output else { return };
-                let Some(stream) = instance.stream_index(meta.stream) else { return };
-                // A node may return more audio than it took: its time never goes backwards.
-                let Place::Python { end_us } = &mut instance.streams[stream].places[node] else {
-                    return;
-                };
-                let meta = FrameMeta { pts_us: meta.pts_us.max(*end_us), format, ..*meta };
-                let chunk = Chunk { meta: &meta, samples: &samples };
-                *end_us = chunk.end_us();
-                self.shared.walk(Walk { now, id, instance, stream }, Entry::Node(node, chunk));
+        let plan = instance.plan.clone();
+        let outlet = port.map(|port| &plan.nodes[node].outputs[port]);
+        let takes = |piece| outlet.is_some_and(|outlet| outlet.is_taken(piece));
+        let result = match &value {
+            NodeValue::Json(text) => {
+                let any = Arc::new(Value::Null);
+                if takes(Piece::Data(&any)) {
+                    // It was checked to be JSON.
+                    let Ok(parsed) = serde_json::from_str(text) else { return };
+                    return self.enter(now, id, node, meta, port, Piece::Data(&Arc::new(parsed)));
+                }
+                OutputKind::Node(text.as_str().into())
             }
+            NodeValue::Data(data) if takes(Piece::Data(data)) => {
+                return self.enter(now, id, node, meta, port, Piece::Data(data));
+            }
+            NodeValue::Data(data) => {
+                OutputKind::Node(serde_json::to_string(&**data).unwrap_or_default().into())
+            }
+            NodeValue::Opaque(object) if takes(Piece::Opaque(object)) => {
+                return self.enter(now, id, node, meta, port, Piece::Opaque(object));
+            }
+            NodeValue::Opaque(object) => self.opaque_result(&plan.nodes[node].id, object),
+            NodeValue::Audio { samples, .. } => {
+                return self.enter(now, id, node, meta, port, Piece::Audio(samples));
+            }
+        };
+        self.shared.outputs.push(Output {
+            instance: id,
+            node: plan.nodes[node].id.clone(),
+            port: port.and_then(|port| u8::try_from(port).ok()),
+            meta: *meta,
+            kind: result,
+        });
+    }
+
+    fn opaque_result(&self, node: &str, object: &Opaque) -> OutputKind {
+        if !self.config.live {
+            return OutputKind::Value(object.clone());
         }
+        OutputKind::Error {
+            code: ErrorCode::NodeFailed,
+            message: format!("what \"{node}\" returned is not JSON, and no node takes it"),
+            traceback: None,
+        }
+    }
+
+    /// Sends what a Python node gave to the nodes behind it.
+    fn enter(
+        &mut self,
+        now: Micros,
+        id: InstanceId,
+        node: usize,
+        meta: &FrameMeta,
+        port: Option<usize>,
+        piece: Piece<'_>,
+    ) {
+        let (Some(instance), Some(port)) = (self.instances.get_mut(id.0), port) else { return };
+        let Some(stream) = instance.stream_index(meta.stream) else { return };
+        let mut meta = *meta;
+        if let Piece::Audio(samples) = piece {
+            let Some(format) = instance.plan.nodes[node].outputs[port].format.audio() else {
+                return;
+            };
+            // A node may return more audio than it took: its time never goes backwards.
+            let Place::Python(place) = &mut instance.streams[stream].places[node] else { return };
+            meta = FrameMeta { pts_us: meta.pts_us.max(place.end_us[port]), format, ..meta };
+            place.end_us[port] = Chunk { meta: &meta, samples }.end_us();
+        }
+        let item = Item { meta: &meta, piece };
+        self.shared.walk(Walk { now, id, instance, stream }, Entry::Node(node, port, item));
     }
 
     fn fail(
@@ -131,17 +280,27 @@ impl Executor {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         let Some(mailbox) = &mut instance.mailboxes[node] else { return };
         instance.stats.failures += 1;
+        if let Some(meters) = &mut instance.meters {
+            meters[node].errors += 1;
+        }
         let opened = mailbox.failed(now, &mut instance.stats.skipped);
         let mut message = cut(failure.message);
-        if opened {
+        let name = instance.plan.nodes[node].id.clone();
+        if opened && self.config.live {
             message.push_str(&format!(
                 " ({BREAKER_FAILURES} failures in a row: the node is skipped for {} s)",
                 BREAKER_PAUSE.as_secs()
             ));
+        } else if opened {
+            instance.failure = Some(RunFailure {
+                node: name.clone(),
+                message: format!("{message} ({BREAKER_FAILURES} failures in a row end the run)"),
+            });
         }
         self.shared.outputs.push(Output {
             instance: id,
-            node: instance.plan.nodes[node].id.clone(),
+            node: name,
+            port: None,
             meta,
             kind: OutputKind::Error {
                 code: ErrorCode::NodeFailed,
@@ -152,46 +311,57 @@ impl Executor {
     }
 }
 
-/// Refuses values that cannot be sent on.
-fn check_values(
-    values: Vec<NodeValue>,
-    output: Option<AudioFormat>,
-) -> Result<Vec<NodeValue>, NodeFailure> {
-    let fail = |message: String| Err(NodeFailure { message, traceback: None });
-    for value in &values {
-        match value {
-            NodeValue::Json(json) => {
-                if json.len() > MAX_VALUE_BYTES {
-                    return fail(format!(
-                        "the node returned {} bytes of JSON; {MAX_VALUE_BYTES} are possible",
-                        json.len()
-                    ));
-                }
-                if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(json) {
-                    return fail(format!("the node returned what is not JSON: {error}"));
-                }
-            }
-            NodeValue::Audio { format, samples } => match output {
-                Some(output) if format.is_none_or(|format| format == output) => {
-                    if !samples.len().is_multiple_of(output.channels.get()) {
-                        return fail("the node returned channels of different lengths".into());
-                    }
-                }
-                Some(output) => {
-                    let given = format.unwrap_or(output);
-                    return fail(format!(
-                        "the node returned audio of {} Hz, {} ch; its output is {} Hz, {} ch",
-                        given.rate.hz(),
-                        given.channels.get(),
-                        output.rate.hz(),
-                        output.channels.get()
-                    ));
-                }
-                None => return fail("the node returned audio but declares no output".into()),
-            },
-        }
+/// Refuses values that cannot be sent on, and ports that are not there.
+fn check_results(
+    results: Vec<NodeResult>,
+    outputs: &[Outlet],
+) -> Result<Vec<Checked>, NodeFailure> {
+    let check = |NodeResult { port, value }: NodeResult| {
+        let port = output_of(port.as_deref(), outputs)?;
+        check_value_for(&value, port.map(|port| &outputs[port]))?;
+        Ok((port, value))
+    };
+    results.into_iter().map(check).collect::<Result<_, String>>().map_err(|problem| NodeFailure {
+        message: format!("the node returned {problem}"),
+        ..NodeFailure::default()
+    })
+}
+
+fn output_of(wanted: Option<&str>, outputs: &[Outlet]) -> Result<Option<usize>, String> {
+    let named = |name: &str| outputs.iter().position(|outlet| *outlet.name == *name);
+    match wanted.filter(|name| *name != DEFAULT_PORT) {
+        None => Ok(named(DEFAULT_PORT).or((!outputs.is_empty()).then_some(0))),
+        Some(name) => named(name).map(Some).ok_or_else(|| {
+            let names: Vec<&str> = outputs.iter().map(|outlet| &*outlet.name).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            format!("something for a port \"{name}\": there is {names}")
+        }),
     }
-    Ok(values)
+}
+
+/// The end of the sentence "the node returned".
+fn check_value_for(value: &NodeValue, outlet: Option<&Outlet>) -> Result<(), String> {
+    let (format, samples) = match value {
+        NodeValue::Json(text) => {
+            return check_value_text(text).map_err(|problem| format!("what {problem}"));
+        }
+        NodeValue::Data(data) => {
+            return check_value(data).map_err(|problem| format!("what {problem}"));
+        }
+        NodeValue::Opaque(_) => return Ok(()),
+        NodeValue::Audio { format, samples } => (format, samples),
+    };
+    let Some(output) = outlet.and_then(|outlet| outlet.format.audio()) else {
+        return Err("audio but declares no output for it".into());
+    };
+    let given = format.unwrap_or(output);
+    if given != output {
+        return Err(format!("audio of {given}; its output is {output}"));
+    }
+    if !samples.len().is_multiple_of(output.channels.get()) {
+        return Err("channels of different lengths".into());
+    }
+    Ok(())
 }
 
 /// The text, cut to what an error may carry.

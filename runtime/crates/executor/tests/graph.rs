@@ -30,7 +30,7 @@ fn nodes_come_after_what_feeds_them_and_else_in_the_order_of_the_manifest() {
     .unwrap();
     let order: Vec<&str> = plan.nodes().map(|node| node.id).collect();
     assert_eq!(order, ["c", "b", "a", "d"]);
-    assert_eq!((plan.source_format().rate.hz(), plan.has_python()), (16_000, false));
+    assert_eq!((plan.source_format().unwrap().rate.hz(), plan.has_python()), (16_000, false));
 }
 
 #[test]

@@ -318,7 +318,7 @@ fn format_averages_and_copies_channels() {
     let plan = Arc::new(common::compile(&manifest).unwrap());
     let (mut executor, id) = start(plan.clone(), ExecutorConfig::offline());
     let mut frame = meta(16_000, STREAM, 0, 0);
-    frame.format = plan.source_format();
+    frame.format = plan.source_format().unwrap();
     executor.push(Micros(0), id, &frame, &[1.0, 0.5, 0.0, -0.5]);
     let frames = audio(&drain(&mut executor), "up");
     assert_eq!(*frames[0].samples, [0.5, 0.0, 0.5, 0.0]);

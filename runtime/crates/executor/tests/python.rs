@@ -3,10 +3,10 @@
 mod common;
 
 use common::{STREAM, drain, format, meta, mono, node, plan, push_tone, python, vad};
-use remotemedia_core::{ErrorCode, Micros};
+use remotemedia_core::{ErrorCode, MAX_VALUE_BYTES, Micros, Payload};
 use remotemedia_executor::{
-    BREAKER_FAILURES, Executor, ExecutorConfig, InstanceId, MAX_IN_FLIGHT, MAX_VALUE_BYTES,
-    NodeFailure, NodeValue, Output, OutputKind, PythonWork,
+    BREAKER_FAILURES, Executor, ExecutorConfig, InstanceId, MAX_IN_FLIGHT, NodeFailure, NodeResult,
+    NodeValue, Output, OutputKind, PythonWork,
 };
 use serde_json::{Value, json};
 
@@ -35,16 +35,20 @@ fn works(executor: &mut Executor, now: Micros) -> Vec<PythonWork> {
     std::iter::from_fn(|| executor.poll_work(now)).collect()
 }
 
-fn value(text: &str) -> Result<Vec<NodeValue>, NodeFailure> {
-    Ok(vec![NodeValue::Json(text.to_owned())])
+fn value(text: &str) -> Result<Vec<NodeResult>, NodeFailure> {
+    Ok(vec![NodeValue::Json(text.to_owned()).into()])
 }
 
 fn stereo() -> Value {
     serde_json::json!({"type": "audio", "rate": 16_000, "channels": 2})
 }
 
-fn failure() -> Result<Vec<NodeValue>, NodeFailure> {
-    Err(NodeFailure { message: "ValueError: no".into(), traceback: Some("line 3".into()) })
+fn failure() -> Result<Vec<NodeResult>, NodeFailure> {
+    Err(NodeFailure {
+        message: "ValueError: no".into(),
+        traceback: Some("line 3".into()),
+        transient: false,
+    })
 }
 
 fn codes(outputs: &[Output]) -> Vec<ErrorCode> {
@@ -62,11 +66,12 @@ fn a_value_comes_back_with_the_frame_that_it_is_about() {
     let (mut executor, id) = start(ExecutorConfig::live());
     push(&mut executor, id, 3);
     let work = executor.poll_work(at(3)).unwrap();
-    assert_eq!((&*work.node, &*work.entry, work.frame.samples.len()), ("shout", "user:shout", 320));
+    let Payload::Audio(samples) = &work.payload else { panic!("no audio") };
+    assert_eq!((&*work.node, &*work.entry, samples.len()), ("shout", "user:shout", 320));
     executor.complete(at(5), work.token, value("{\"loud\":true}"));
     let outputs = drain(&mut executor);
     assert_eq!(outputs.len(), 1);
-    assert_eq!(outputs[0].meta, work.frame.meta);
+    assert_eq!(outputs[0].meta, work.meta);
     assert_eq!(outputs[0].kind, OutputKind::Node("{\"loud\":true}".into()));
 }
 
@@ -78,7 +83,7 @@ fn audio_goes_to_the_nodes_behind_and_its_time_never_goes_back() {
         let work = executor.poll_work(at(index)).unwrap();
         let audio =
             NodeValue::Audio { format: Some(format(16_000)), samples: vec![0.5; 480].into() };
-        executor.complete(at(index), work.token, Ok(vec![audio]));
+        executor.complete(at(index), work.token, Ok(vec![audio.into()]));
     }
     let outputs = drain(&mut executor);
     assert!(outputs.iter().all(|output| &*output.node == "vad"));
@@ -107,7 +112,7 @@ fn audio_from_python_reaches_only_the_nodes_behind_it() {
     push(&mut executor, id, 0);
     let work = executor.poll_work(at(0)).unwrap();
     let audio = NodeValue::Audio { format: None, samples: vec![0.5; 320].into() };
-    executor.complete(at(0), work.token, Ok(vec![audio]));
+    executor.complete(at(0), work.token, Ok(vec![audio.into()]));
     let nodes: Vec<String> =
         drain(&mut executor).iter().map(|output| output.node.to_string()).collect();
     assert_eq!(nodes, ["beside", "behind"]);
@@ -122,7 +127,7 @@ fn the_lane_holds_a_bounded_number_of_frames_of_a_mailbox() {
     assert_eq!(executor.poll_work(at(30)), None);
     executor.complete(at(30), first[0].token, value("1"));
     let next = works(&mut executor, at(30));
-    assert_eq!(next.iter().map(|work| work.frame.meta.seq).collect::<Vec<_>>(), [16]);
+    assert_eq!(next.iter().map(|work| work.meta.seq).collect::<Vec<_>>(), [16]);
 }
 
 #[test]
@@ -140,7 +145,7 @@ fn live_a_full_mailbox_loses_its_oldest_frames_and_says_so_once_a_second() {
     }
     executor.complete(at(120), held[0].token, value("1"));
     let next = works(&mut executor, at(120));
-    assert_eq!(next[0].frame.meta.seq, 71, "49 waited beside the one that ran");
+    assert_eq!(next[0].meta.seq, 71, "49 waited beside the one that ran");
     assert_eq!(executor.instance_stats(id).unwrap().overrun, 70);
 }
 
@@ -148,7 +153,7 @@ fn live_a_full_mailbox_loses_its_oldest_frames_and_says_so_once_a_second() {
 fn live_a_frame_that_waited_too_long_is_lost() {
     let (mut executor, id) = start(ExecutorConfig::live());
     (0..2).for_each(|index| push(&mut executor, id, index));
-    assert_eq!(executor.poll_work(Micros(20_000 + 1_000_001)).unwrap().frame.meta.seq, 1);
+    assert_eq!(executor.poll_work(Micros(20_000 + 1_000_001)).unwrap().meta.seq, 1);
     assert_eq!(executor.instance_stats(id).unwrap().overrun, 1);
 }
 
@@ -158,7 +163,7 @@ fn offline_nothing_is_lost() {
     (0..200).for_each(|index| push(&mut executor, id, index));
     let mut seen = Vec::new();
     while let Some(work) = executor.poll_work(at(100_000)) {
-        seen.push(work.frame.meta.seq);
+        seen.push(work.meta.seq);
         executor.complete(at(100_000), work.token, value("null"));
     }
     assert_eq!(seen, (0..200).collect::<Vec<_>>());
@@ -270,7 +275,7 @@ fn an_interrupt_drops_what_waits_and_what_runs() {
     assert_eq!(executor.poll_work(at(20)), None);
     push(&mut executor, id, 20);
     let work = executor.poll_work(at(20)).unwrap();
-    assert_eq!(work.frame.meta.epoch, 1);
+    assert_eq!(work.meta.epoch, 1);
     executor.complete(at(20), work.token, value("1"));
     assert_eq!(drain(&mut executor).len(), 1);
 }
@@ -301,7 +306,11 @@ fn values_that_cannot_be_sent_are_failures() {
     for (index, value) in (0..).zip(wrong) {
         push(&mut executor, id, index);
         let work = executor.poll_work(at(index)).unwrap();
-        executor.complete(at(index), work.token, Ok(vec![NodeValue::Json("1".into()), value]));
+        executor.complete(
+            at(index),
+            work.token,
+            Ok(vec![NodeValue::Json("1".into()).into(), value.into()]),
+        );
         let outputs = drain(&mut executor);
         assert_eq!((codes(&outputs), outputs.len()), (vec![ErrorCode::NodeFailed], 1), "{index}");
     }
@@ -316,7 +325,7 @@ fn an_endless_message_is_cut() {
     executor.complete(
         at(0),
         work.token,
-        Err(NodeFailure { message: "é".repeat(100_000), traceback: long }),
+        Err(NodeFailure { message: "é".repeat(100_000), traceback: long, transient: false }),
     );
     let OutputKind::Error { message, traceback, .. } = drain(&mut executor).remove(0).kind else {
         panic!("no error")

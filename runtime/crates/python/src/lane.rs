@@ -1,6 +1,7 @@
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
-use remotemedia_engine::{LaneItem, LaneToken, NodeFailure, NodeValue};
+use remotemedia_core::Payload;
+use remotemedia_engine::{LaneItem, LaneToken, NodeFailure, NodeResult, NodeValue};
 
 use crate::fault::invalid;
 
@@ -50,33 +51,32 @@ impl PyLaneItem {
 
     #[getter]
     fn seq(&self) -> u64 {
-        self.0.frame.meta.seq
+        self.0.meta.seq
     }
 
     #[getter]
     fn pts_us(&self) -> u64 {
-        self.0.frame.meta.pts_us
+        self.0.meta.pts_us
     }
 
     #[getter]
     fn rate(&self) -> u32 {
-        self.0.frame.meta.format.rate.hz()
+        self.0.meta.format.rate.hz()
     }
 
     #[getter]
     fn channels(&self) -> usize {
-        self.0.frame.meta.format.channels.get()
+        self.0.meta.format.channels.get()
     }
 
     /// A new array each time: nodes may change what they are given.
     #[getter]
     fn samples<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let flat = PyArray1::from_slice(py, &self.0.frame.samples);
+        let samples = self.audio();
+        let flat = PyArray1::from_slice(py, samples);
         match self.channels() {
             1 => Ok(flat.into_any()),
-            channels => {
-                Ok(flat.reshape([channels, self.0.frame.samples.len() / channels])?.into_any())
-            }
+            channels => Ok(flat.reshape([channels, samples.len() / channels])?.into_any()),
         }
     }
 
@@ -87,8 +87,18 @@ impl PyLaneItem {
             self.session(),
             self.seq(),
             self.pts_us(),
-            self.0.frame.samples.len()
+            self.audio().len()
         )
+    }
+}
+
+impl PyLaneItem {
+    /// The samples; none for values.
+    fn audio(&self) -> &[f32] {
+        match &self.0.payload {
+            Payload::Audio(samples) => samples,
+            Payload::Data(_) | Payload::Opaque(_) => &[],
+        }
     }
 }
 
@@ -101,7 +111,7 @@ impl PyLaneFailure {
     #[new]
     #[pyo3(signature = (message, traceback = None))]
     fn new(message: String, traceback: Option<String>) -> Self {
-        Self(NodeFailure { message, traceback })
+        Self(NodeFailure { message, traceback, transient: false })
     }
 
     #[getter]
@@ -119,7 +129,7 @@ impl PyLaneFailure {
 pub(crate) fn result_of(
     py: Python<'_>,
     result: &Bound<'_, PyAny>,
-) -> PyResult<Result<Vec<NodeValue>, NodeFailure>> {
+) -> PyResult<Result<Vec<NodeResult>, NodeFailure>> {
     if let Ok(failure) = result.cast::<PyLaneFailure>() {
         return Ok(Err(failure.get().0.clone()));
     }
@@ -127,12 +137,12 @@ pub(crate) fn result_of(
     for value in result.try_iter()? {
         let value = value?;
         if let Ok(text) = value.extract::<String>() {
-            values.push(NodeValue::Json(text));
+            values.push(NodeValue::Json(text).into());
         } else if let Ok(samples) = value.extract::<PyReadonlyArrayDyn<'_, f32>>() {
             let samples = samples
                 .as_slice()
                 .map_err(|_| invalid(py, "done", "audio must be a contiguous float32 array"))?;
-            values.push(NodeValue::Audio { format: None, samples: samples.into() });
+            values.push(NodeValue::Audio { format: None, samples: samples.into() }.into());
         } else {
             return Err(invalid(py, "done", "values are JSON text or float32 arrays"));
         }

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use remotemedia_core::{AudioFrame, ErrorCode};
+use remotemedia_core::{ErrorCode, FrameMeta, Payload};
 use remotemedia_executor::Plan;
 use remotemedia_peer::ice::IceError;
 use remotemedia_peer::{Identity, PeerError, Seed};
@@ -133,8 +133,12 @@ pub struct LaneWork {
     pub node: Arc<str>,
     /// What the Python side knows the node by.
     pub entry: Arc<str>,
-    /// The audio.
-    pub frame: AudioFrame,
+    /// The input port that the frame came to.
+    pub port: Arc<str>,
+    /// Time and origin; `format` means something for audio alone.
+    pub meta: FrameMeta,
+    /// The frame.
+    pub payload: Payload,
 }
 
 /// What is alive: all zero when nothing is left of any session.

@@ -213,7 +213,7 @@ fn open_track(
     if participant.tracks.len() >= MAX_TRACKS || open >= MAX_STREAMS {
         return None;
     }
-    let receiver = match Receiver::new(ReceiverConfig::new(session.plan.source_format())) {
+    let receiver = match Receiver::new(ReceiverConfig::new(session.source)) {
         Ok(receiver) => receiver,
         Err(error) => {
             let reason = format!("a track cannot be decoded: {error}");
@@ -235,7 +235,7 @@ fn open_track(
 
 /// Hands a track's finished frames to the executor.
 fn push_frames(now: Micros, track: &mut Track, session: &Session, executor: &mut Executor) {
-    let format = session.plan.source_format();
+    let format = session.source;
     while let Some(frame) = track.receiver.poll_frame() {
         let meta = FrameMeta {
             stream: track.stream,

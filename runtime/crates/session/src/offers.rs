@@ -67,9 +67,8 @@ impl Sessions {
                 format!("all {} sessions are taken: try again later", self.config.max_sessions),
             ));
         }
-        check_source(&request.plan)?;
         // A pipeline takes its audio from someone, and at first there is nobody else.
-        let receive = request.plan.source_format();
+        let receive = source_of(&request.plan)?;
         let (peer, sdp) = self.answer(now, &request.sdp, Want::Required, receive)?;
         let id: Arc<str> = request.session_id.as_str().into();
         let instance = self.executor.create(request.plan.clone());
@@ -77,6 +76,7 @@ impl Sessions {
             id.clone(),
             request.pipeline.clone(),
             request.plan.clone(),
+            receive,
             instance,
             request.audience,
             now,
@@ -106,7 +106,7 @@ impl Sessions {
                 format!("the session has {max} participants, which is the most that it may have"),
             ));
         }
-        let receive = session.plan.source_format();
+        let receive = session.source;
         let (peer, sdp) = self.answer(now, &request.sdp, Want::Optional, receive)?;
         Ok(self.enter(now, key, Entry::new(request), peer, sdp))
     }
@@ -151,11 +151,10 @@ impl Sessions {
         let unknown = || SessionError::unknown("peer", &request.pc_id);
         let participant = self.peers.get(old).ok_or_else(unknown)?;
         let session = participant.session;
-        let plan = match self.sessions.get(session) {
-            Some(session) if session.closing.is_none() => &session.plan,
+        let receive = match self.sessions.get(session) {
+            Some(session) if session.closing.is_none() => session.source,
             _ => return Err(SessionError::new(ErrorCode::Conflict, "the session is ending")),
         };
-        let receive = plan.source_format();
         let entry = Entry {
             pc_id: participant.pc_id.clone(),
             named: Some((participant.name.clone(), participant.joined)),
@@ -250,12 +249,15 @@ impl Entry {
     }
 }
 
-/// Refuses a plan whose source no track can be decoded to.
-fn check_source(plan: &Plan) -> Result<(), SessionError> {
-    Receiver::new(ReceiverConfig::new(plan.source_format())).map(drop).map_err(|error| {
+/// What tracks are decoded to for a plan; refuses one whose first source no track can feed.
+fn source_of(plan: &Plan) -> Result<AudioFormat, SessionError> {
+    let refused = |why: String| {
         SessionError::new(
             ErrorCode::NoCommonCodec,
-            format!("the pipeline's source cannot be fed by a track: {error}"),
+            format!("the pipeline's source cannot be fed by a track: {why}"),
         )
-    })
+    };
+    let format = plan.source_format().ok_or_else(|| refused("it takes data".into()))?;
+    Receiver::new(ReceiverConfig::new(format)).map_err(|error| refused(error.to_string()))?;
+    Ok(format)
 }

@@ -236,7 +236,7 @@ impl Participant {
     }
 }
 
-/// What a node's output is on the wire; `None` for audio, which is no message.
+/// What a node's output is on the wire; `None` for audio and objects, which are no messages.
 #[must_use]
 pub fn result_body(kind: &OutputKind) -> Option<ResultBody<'_>> {
     Some(match kind {
@@ -260,6 +260,6 @@ pub fn result_body(kind: &OutputKind) -> Option<ResultBody<'_>> {
             hint: None,
             traceback: traceback.as_deref(),
         },
-        OutputKind::Audio(_) => return None,
+        OutputKind::Audio(_) | OutputKind::Value(_) => return None,
     })
 }

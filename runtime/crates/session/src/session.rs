@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remotemedia_core::{Key, Micros, StreamId};
+use remotemedia_core::{AudioFormat, Key, Micros, StreamId};
 use remotemedia_executor::{InstanceId, Plan};
 
 use crate::api::Audience;
@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) id: Arc<str>,
     pub(crate) pipeline: Arc<str>,
     pub(crate) plan: Arc<Plan>,
+    /// What tracks are decoded to.
+    pub(crate) source: AudioFormat,
     pub(crate) instance: InstanceId,
     pub(crate) audience: Audience,
     pub(crate) started: Micros,
@@ -45,6 +47,7 @@ impl Session {
         id: Arc<str>,
         pipeline: Arc<str>,
         plan: Arc<Plan>,
+        source: AudioFormat,
         instance: InstanceId,
         audience: Audience,
         started: Micros,
@@ -53,6 +56,7 @@ impl Session {
             id,
             pipeline,
             plan,
+            source,
             instance,
             audience,
             started,

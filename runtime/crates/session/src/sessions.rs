@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use remotemedia_core::{Arena, ErrorCode, Key, Micros};
-use remotemedia_executor::{Executor, ExecutorConfig, InstanceId, NodeFailure, NodeValue};
+use remotemedia_executor::{Executor, ExecutorConfig, InstanceId, NodeFailure, NodeResult};
 use remotemedia_peer::{ReceptionReport, Transmit};
 use rustc_hash::FxHashMap;
 
@@ -252,7 +252,7 @@ impl Sessions {
         while let Some(work) = self.executor.poll_work(self.now) {
             let session =
                 self.by_instance.get(&work.instance).and_then(|key| self.sessions.get(*key));
-            let stream = session.and_then(|session| session.stream(work.frame.meta.stream));
+            let stream = session.and_then(|session| session.stream(work.meta.stream));
             if let (Some(session), Some(stream)) = (session, stream) {
                 return Some(LaneWork {
                     token: work.token,
@@ -262,7 +262,9 @@ impl Sessions {
                     stream: stream.name.clone(),
                     node: work.node,
                     entry: work.entry,
-                    frame: work.frame,
+                    port: work.port,
+                    meta: work.meta,
+                    payload: work.payload,
                 });
             }
             // Nobody can be told about it any more.
@@ -276,7 +278,7 @@ impl Sessions {
         &mut self,
         now: Micros,
         token: u64,
-        result: Result<Vec<NodeValue>, NodeFailure>,
+        result: Result<Vec<NodeResult>, NodeFailure>,
     ) {
         self.now = now;
         self.executor.complete(now, token, result);

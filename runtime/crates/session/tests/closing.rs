@@ -215,7 +215,7 @@ fn frames_that_python_holds_are_waited_for_and_then_not() {
         if answers {
             for work in std::mem::take(&mut world.held) {
                 let value = NodeValue::Json("{\"late\":true}".into());
-                world.server.complete_lane(world.now, work.token, Ok(vec![value]));
+                world.server.complete_lane(world.now, work.token, Ok(vec![value.into()]));
             }
             world.python = Box::new(|_| Some(Ok(Vec::new())));
             world.run(ms(20));

@@ -103,7 +103,7 @@ fn interrupt_drops_what_python_holds() {
     assert_eq!(ask(&mut world, client, r#"{"type":"interrupt"}"#)["type"], "interrupted");
     for work in std::mem::take(&mut world.held) {
         let value = NodeValue::Json("\"old\"".into());
-        world.server.complete_lane(world.now, work.token, Ok(vec![value]));
+        world.server.complete_lane(world.now, work.token, Ok(vec![value.into()]));
     }
     world.python = Box::new(|_| Some(Ok(vec![NodeValue::Json("\"new\"".into())])));
     world.run(SECOND);

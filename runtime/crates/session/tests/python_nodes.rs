@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Wish, World, python};
+use remotemedia_core::Payload;
 use remotemedia_executor::{NodeFailure, NodeValue};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -13,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn values_arrive_as_node_results_about_their_frame() {
     let mut world = World::new(1);
     world.python = Box::new(|work| {
-        let text = format!("{{\"seq\":{},\"who\":\"{}\"}}", work.frame.meta.seq, work.participant);
+        let text = format!("{{\"seq\":{},\"who\":\"{}\"}}", work.meta.seq, work.participant);
         Some(Ok(vec![NodeValue::Json(text)]))
     });
     let plan = python();
@@ -42,17 +43,19 @@ fn work_names_its_session_pipeline_and_stream() {
     let reply = world.clients[client].reply();
     assert_eq!((&work.session, &work.participant), (&reply.session_id, &reply.participant));
     assert_eq!((&*work.pipeline, &*work.stream), ("mic-python", "audio"));
-    assert_eq!((&*work.node, &*work.entry, work.frame.samples.len()), ("shout", "user:shout", 320));
+    let Payload::Audio(samples) = &work.payload else { panic!("no audio") };
+    assert_eq!((&*work.node, &*work.entry, samples.len()), ("shout", "user:shout", 320));
 }
 
 #[test]
 fn a_failure_is_an_error_with_its_traceback_and_the_session_goes_on() {
     let mut world = World::new(3);
     world.python = Box::new(|work| {
-        Some(if work.frame.meta.seq == 10 {
+        Some(if work.meta.seq == 10 {
             Err(NodeFailure {
                 message: "ValueError: ten".into(),
                 traceback: Some("File \"shout.py\", line 3".into()),
+                transient: false,
             })
         } else {
             Ok(vec![NodeValue::Json("1".into())])
@@ -73,7 +76,9 @@ fn a_failure_is_an_error_with_its_traceback_and_the_session_goes_on() {
 #[test]
 fn a_node_that_always_fails_is_rested_and_the_others_go_on() {
     let mut world = World::new(4);
-    world.python = Box::new(|_| Some(Err(NodeFailure { message: "no".into(), traceback: None })));
+    world.python = Box::new(|_| {
+        Some(Err(NodeFailure { message: "no".into(), traceback: None, transient: false }))
+    });
     let client = world.open(&python(), Wish::speaking());
     world.run(8 * SECOND);
     let client = &world.clients[client];

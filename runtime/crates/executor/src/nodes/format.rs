@@ -42,16 +42,16 @@ impl NodeType for Format {
 }
 
 impl StreamNode for Format {
-    fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) {
-        let start = cx.signal.samples.len();
+    fn push(&mut self, _input: usize, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+        let start = cx.signals[0].samples.len();
         let channels = chunk.meta.format.channels.get();
         if channels == 1 {
             for _ in 0..self.output.channels.get() {
-                cx.signal.samples.extend_from_slice(chunk.samples);
+                cx.signals[0].samples.extend_from_slice(chunk.samples);
             }
         } else {
-            cx.signal.samples.extend_from_slice(chunk.channel(0));
-            let sum = &mut cx.signal.samples[start..];
+            cx.signals[0].samples.extend_from_slice(chunk.channel(0));
+            let sum = &mut cx.signals[0].samples[start..];
             for channel in 1..channels {
                 for (sum, sample) in sum.iter_mut().zip(chunk.channel(channel)) {
                     *sum += sample;
@@ -62,6 +62,6 @@ impl StreamNode for Format {
         }
         let mut meta = *chunk.meta;
         meta.format = self.output;
-        cx.signal.end_chunk(meta, start);
+        cx.signals[0].end_chunk(meta, start);
     }
 }

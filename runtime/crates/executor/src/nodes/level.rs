@@ -78,9 +78,9 @@ impl LevelStream {
 }
 
 impl StreamNode for LevelStream {
-    fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+    fn push(&mut self, _input: usize, chunk: Chunk<'_>, cx: &mut Context<'_>) {
         if let Step::Jump(_) = self.continuity.step(chunk) {
-            *cx.jumps += 1;
+            cx.stats.jumps += 1;
             self.meter.take();
             self.measured = 0;
         }

@@ -1,11 +1,11 @@
-//! `pass_through`: takes audio and hands it on.
+//! `pass_through`: takes anything and hands it on.
 
 use std::sync::Arc;
 
 use remotemedia_core::ResolvedNode;
 
-use super::{audio_input, same_output};
-use crate::node::{Chunk, Context, NodeType, StreamNode};
+use super::{count, same_output};
+use crate::node::{NodeType, StreamNode};
 use crate::params::{ParamError, Params};
 use crate::windows::Windows;
 
@@ -13,7 +13,7 @@ struct PassThrough;
 
 pub(super) fn compile(node: &ResolvedNode) -> Result<Arc<dyn NodeType>, ParamError> {
     Params::new(&node.params)?.finish()?;
-    audio_input(node)?;
+    count(node, "inputs", &node.inputs, 1..=1)?;
     same_output(node)?;
     Ok(Arc::new(PassThrough))
 }
@@ -33,6 +33,4 @@ impl NodeType for PassThrough {
     }
 }
 
-impl StreamNode for PassThrough {
-    fn push(&mut self, _chunk: Chunk<'_>, _cx: &mut Context<'_>) {}
-}
+impl StreamNode for PassThrough {}

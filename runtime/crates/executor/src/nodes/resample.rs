@@ -75,18 +75,18 @@ struct ResampleStream {
 impl ResampleStream {
     /// Ends the chunk that the resamplers appended since `start`.
     fn end_chunk(&mut self, mut meta: FrameMeta, start: usize, cx: &mut Context<'_>) {
-        let count = (cx.signal.samples.len() - start) / self.channels.len();
+        let count = (cx.signals[0].samples.len() - start) / self.channels.len();
         meta.pts_us = self.base_us.saturating_add(self.output.rate.micros_of(self.emitted));
         meta.format = self.output;
         self.emitted += count as u64;
-        cx.signal.end_chunk(meta, start);
+        cx.signals[0].end_chunk(meta, start);
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) {
         let Some(meta) = self.last.take() else { return };
-        let start = cx.signal.samples.len();
+        let start = cx.signals[0].samples.len();
         for channel in &mut self.channels {
-            channel.flush(&mut cx.signal.samples);
+            channel.flush(&mut cx.signals[0].samples);
         }
         self.end_chunk(meta, start, cx);
         self.channels.iter_mut().for_each(Resampler::reset);
@@ -95,20 +95,20 @@ impl ResampleStream {
 }
 
 impl StreamNode for ResampleStream {
-    fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+    fn push(&mut self, _input: usize, chunk: Chunk<'_>, cx: &mut Context<'_>) {
         match self.continuity.step(chunk) {
             Step::First => (self.base_us, self.emitted) = (chunk.meta.pts_us, 0),
             Step::Next(by) => self.base_us = self.base_us.saturating_add_signed(by),
             Step::Jump(_) => {
-                *cx.jumps += 1;
+                cx.stats.jumps += 1;
                 self.flush(cx);
                 self.continuity.step(chunk);
                 (self.base_us, self.emitted) = (chunk.meta.pts_us, 0);
             }
         }
-        let start = cx.signal.samples.len();
+        let start = cx.signals[0].samples.len();
         for (index, channel) in self.channels.iter_mut().enumerate() {
-            channel.process(chunk.channel(index), &mut cx.signal.samples);
+            channel.process(chunk.channel(index), &mut cx.signals[0].samples);
         }
         self.end_chunk(*chunk.meta, start, cx);
         self.last = Some(*chunk.meta);

@@ -203,9 +203,9 @@ struct EnergyStream {
 }
 
 impl StreamNode for EnergyStream {
-    fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+    fn push(&mut self, _input: usize, chunk: Chunk<'_>, cx: &mut Context<'_>) {
         if let Step::Jump(by) = self.continuity.step(chunk) {
-            *cx.jumps += 1;
+            cx.stats.jumps += 1;
             if !is_gap(by) {
                 self.speech.flush(*chunk.meta, cx);
             }
@@ -270,9 +270,9 @@ impl SileroStream {
 }
 
 impl StreamNode for SileroStream {
-    fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+    fn push(&mut self, _input: usize, chunk: Chunk<'_>, cx: &mut Context<'_>) {
         if let Step::Jump(by) = self.continuity.step(chunk) {
-            *cx.jumps += 1;
+            cx.stats.jumps += 1;
             if is_gap(by) {
                 // The model keeps its place in time: the gap counts as silence.
                 const SILENCE: [f32; WINDOW] = [0.0; WINDOW];

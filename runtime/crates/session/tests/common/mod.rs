@@ -228,6 +228,8 @@ impl World {
             while let Some(work) = self.server.poll_lane() {
                 match (self.python)(&work) {
                     Some(result) => {
+                        let result =
+                            result.map(|values| values.into_iter().map(Into::into).collect());
                         self.server.complete_lane(now, work.token, result);
                         worked = true;
                     }
