@@ -58,7 +58,7 @@ class LaneItem(Protocol):
 
     @property
     def samples(self) -> Samples | None:
-        """Audio ``(n,)`` or ``(channels, n)``, not to be written to; None for a value."""
+        """Audio ``(n,)`` or ``(channels, n)``, which the node may change; None for a value."""
 
     @property
     def value(self) -> object:
@@ -120,7 +120,9 @@ class RunOutput(Protocol):
     @property
     def node(self) -> str: ...
     @property
-    def port(self) -> str: ...
+    def port(self) -> str:
+        """The output of a frame that no node took; empty for reports and errors."""
+
     @property
     def pts_us(self) -> int: ...
     @property

@@ -50,7 +50,7 @@ class Graph:
         self._states: dict[int, State] = {}
         self._contexts = [_Context(self, index) for index in range(len(plan.nodes))]
         self._written: dict[Feed, list[Signal]] = {}
-        self._jobs: list[Callable[[], None]] = []
+        self._jobs: list[tuple[int, Callable[[], None]]] = []
         self._ended: set[Feed] = set()
         self._inputs_ended: list[set[int]] = [set() for _ in plan.nodes]
         self._messages = 0
@@ -73,7 +73,7 @@ class Graph:
     def give(self, index: int, output: Output | None, signal: Signal) -> None:
         """Put out what a Python node gave: to those that take it, or as a result."""
         if output is None:
-            self.result(index, "out", signal)
+            self.result(index, "", signal)
         elif output.takes(signal):
             port = self.plan.nodes[index].outputs.index(output)
             self.push(Entry(Feed(index, port), signal))
@@ -140,9 +140,7 @@ class Graph:
         else:
             self.event(index, "node", signal.stamp, _json(signal.value), port)
 
-    def event(
-        self, index: int, kind: str, stamp: Stamp, data: JsonValue, port: str = "out"
-    ) -> None:
+    def event(self, index: int, kind: str, stamp: Stamp, data: JsonValue, port: str = "") -> None:
         """Put out a message."""
         node = self.plan.nodes[index].id
         made = message(kind, node, stamp, self._messages, data)
@@ -162,9 +160,9 @@ class Graph:
         if not isinstance(signal, Audio) or len(signal):
             self._written.setdefault(Feed(index, port), []).append(signal)
 
-    def later(self, job: Callable[[], None]) -> None:
-        """Keep a job for the end of the walk."""
-        self._jobs.append(job)
+    def later(self, index: int, job: Callable[[], None]) -> None:
+        """Keep a node's job for the end of the walk."""
+        self._jobs.append((index, job))
 
     def _feed(self, index: int) -> None:
         """Give a node what its feeders wrote."""
@@ -207,8 +205,10 @@ class Graph:
 
     def _run_jobs(self) -> None:
         jobs, self._jobs = self._jobs, []
-        for job in jobs:
+        for index, job in jobs:
+            since = now_ns()
             job()
+            self.metrics[index].took(now_ns() - since)
 
 
 class _Context:
@@ -228,7 +228,7 @@ class _Context:
         self._graph.write(self._index, port, signal)
 
     def later(self, job: Callable[[], None]) -> None:
-        self._graph.later(job)
+        self._graph.later(self._index, job)
 
 
 def shaped(samples: Samples) -> Samples:

@@ -190,8 +190,7 @@ class Run:
         samples, rate, channels, value = None, 0, 0, None
         if isinstance(signal, Audio):
             rate, channels = signal.rate, len(signal.samples)
-            samples = shaped(signal.samples)
-            samples.flags.writeable = False
+            samples = shaped(signal.samples).copy()  # nodes may change what they are given
         elif signal is not None:
             value = signal.value if signal.opaque else json_copy(signal.value)
         return LaneItem(
