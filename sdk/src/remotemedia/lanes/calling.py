@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - a name says it where there is no docstring
 """How a node wants to be called, and the calls."""
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar, cast
 
+import numpy as np
+
 from remotemedia.base import IN_PORT, Node, positional, process_of
 from remotemedia.errors import NodeError
 from remotemedia.frames import AudioFrame, NodeSession, Samples
 from remotemedia.lanes.results import MAX_RESULTS
 
 R = TypeVar("R")
+_PLAIN = frozenset({dict, list, np.ndarray, type(None)})
+"""What nodes mostly return: there is nothing to wait for in it."""
 Payload = Literal["array", "pair", "frame"]
 
 
@@ -85,6 +90,8 @@ class Call(Generic[R]):
 
     def results_on_thread(self, value: object) -> list[R]:
         """Convert what a ``def`` or a generator returned."""
+        if type(value) in _PLAIN:
+            return self._results(value)
         if inspect.isgenerator(value):
             value = _all(value)
         elif inspect.isawaitable(value):

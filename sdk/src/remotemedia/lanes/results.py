@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -38,8 +39,12 @@ def results_of(value: object, output: AudioFormat) -> list[LaneResult]:
     Raises:
         NodeError: something in it can neither be sent nor passed on; the text says what and where.
     """
-    results = Results({OUT_PORT: output}, lambda _, data: json_of(data))
-    return [result for _, result in results.of(value)]
+    return [result for _, result in _with_one_output(output).of(value)]
+
+
+@functools.lru_cache(64)
+def _with_one_output(output: AudioFormat) -> Results[str]:
+    return Results({OUT_PORT: output}, lambda _, data: json_of(data))
 
 
 class Results(Generic[T]):
@@ -174,7 +179,7 @@ def json_of(value: object) -> str:
 
 def _dumps(value: object) -> str:
     try:
-        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise NodeError(_culprit(value) or f"the result is not JSON: {error}.") from None
 
@@ -185,6 +190,9 @@ def _plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.tolist()
     raise TypeError(type(value).__name__)
+
+
+_ENCODER = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
 
 
 def _culprit(value: object, path: str = "the result", depth: int = 0) -> str | None:

@@ -19,6 +19,9 @@ from remotemedia.base import BuiltinNode, FunctionNode, Isolation, Node, Runtime
 from remotemedia.errors import ParameterError
 from remotemedia.formats import Channels, Rate
 
+ENTRY_PREFIX = "remotemedia_entry_"
+"""How the names of modules begin that were loaded from a file."""
+
 
 class PythonNode(BuiltinNode):
     """A node of one's own, by import path.
@@ -33,7 +36,7 @@ class PythonNode(BuiltinNode):
         output_channels: the same for channels.
         mailbox_frames: frames that may wait for it; the oldest is dropped when there are more.
         mailbox_ms: how long a frame may wait for it.
-        isolation: where it runs; `process` is for a later version.
+        isolation: where it runs: on a thread or the event loop, or in a process of its own.
         runtime_hint: where it should run.
     """
 
@@ -151,7 +154,7 @@ def _load_module(name: str) -> ModuleType:
 def _load_file(text: str, base: Path | None) -> ModuleType:
     path = ((base or Path.cwd()) / text).resolve()
     # One file is one module, whatever the path that names it: classes keep their identity.
-    name = f"remotemedia_entry_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{ENTRY_PREFIX}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -1,0 +1,13 @@
+"""Python nodes in processes of their own: ``isolation="process"``.
+
+Each node of a pipeline that asks for it has one worker process, which keeps the state of every
+stream. Audio lies in memory that both processes share; a socket carries what is said about it and
+wakes the other side. A worker that dies, hangs or answers nonsense is replaced; what it held is
+counted as lost and reported. Workers die with the process that started them, whatever kills it.
+"""
+
+from remotemedia.workers.limits import Limits
+from remotemedia.workers.shipping import check, ship
+from remotemedia.workers.worker import Stream, Worker
+
+__all__ = ["Limits", "Stream", "Worker", "check", "ship"]

@@ -1,0 +1,143 @@
+"""One stream in a worker: its instance of the node, and what is called when."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from remotemedia.base import Node
+from remotemedia.errors import TransientError
+from remotemedia.frames import NodeSession
+from remotemedia.lanes.calling import Call
+from remotemedia.lanes.failures import describe, trace
+from remotemedia.workers.link import Link, names_of
+from remotemedia.workers.messages import Head, Kind, write_failure
+from remotemedia.workers.work import Frame, Work
+
+log = logging.getLogger("remotemedia.workers")
+
+
+@dataclass(eq=False)
+class ChildStream:
+    """A stream. Frames wait in `waiting` until whoever `start` told to works on them."""
+
+    number: int
+    work: Work
+    names: tuple[str, str, str, str, str]
+    session: NodeSession
+    call: Call[object] | None = None
+    waiting: deque[Frame] = field(default_factory=deque)
+    ended: bool = False
+    flushed: bool = False
+    _running: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, work: Work, head: Head, tail: bytes) -> ChildStream:
+        """Read an ``OPEN``."""
+        session, participant, stream = names_of(tail)
+        names = (work.pipeline, session, participant, stream, work.id)
+        about = NodeSession(session, participant, stream, work.pipeline, work.id)
+        return cls(head.stream, work, names, about)
+
+    def start(self) -> bool:
+        """Say whether somebody must begin to work on it: nobody does."""
+        with self._lock:
+            started, self._running = not self._running, True
+            return started
+
+    def pause(self) -> bool:
+        """Stop working on it; False when there is more to do, or it has ended."""
+        with self._lock:
+            self._running = bool(self.waiting or self.ended)
+            return not self._running
+
+    def prepared(self, node: Node) -> Call[object]:
+        """Remember an instance that is initialised."""
+        self.call = Call(node, self.work.calling, self.session, self.work.results)
+        return self.call
+
+    def last_steps(self, node: Node) -> list[Callable[[], object]]:
+        """Say what is called at the end."""
+        return [node.cleanup] if self.flushed else [node.flush, node.cleanup]
+
+    def failed_step(self, step: Callable[[], object]) -> None:
+        """Log that such a step failed."""
+        name = getattr(step, "__name__", "a step")
+        log.warning("%s of %s failed", name, self.work.id, exc_info=True)
+
+
+class Driver(Protocol):
+    """What runs streams."""
+
+    def start(self, stream: ChildStream) -> None:
+        """Work on a stream on which nobody else works."""
+
+
+class Streams:
+    """The streams of a worker. One thread at a time calls `take`."""
+
+    def __init__(self, link: Link, work: Work, driver: Driver) -> None:
+        """Have none."""
+        self._link = link
+        self._work = work
+        self._driver = driver
+        self._streams: dict[int, ChildStream] = {}
+        self.quitting = False
+
+    def take(self, messages: list[tuple[Head, bytes]]) -> None:
+        """Do what the parent says; no messages are its end."""
+        if not messages:
+            self.quit()
+        for head, tail in messages:
+            if head.kind == Kind.FRAME:
+                self._frame(head, tail)
+            elif head.kind == Kind.OPEN:
+                self._streams[head.stream] = ChildStream.of(self._work, head, tail)
+            elif head.kind == Kind.END:
+                self._end(self._streams.pop(head.stream))
+            elif head.kind == Kind.QUIT:
+                self.quit()
+
+    def quit(self) -> None:
+        """End all streams; nothing more comes."""
+        self.quitting = True
+        while self._streams:
+            self._end(self._streams.popitem()[1])
+
+    def _frame(self, head: Head, tail: bytes) -> None:
+        stream = self._streams[head.stream]
+        try:
+            frame = self._link.frame(head, tail, stream.names)
+        except Exception as error:
+            text = f"the value cannot be read in the process: {error}"
+            self._link.send(write_failure(head.slot, text))
+            return
+        stream.waiting.append(frame)
+        self._start(stream)
+
+    def _end(self, stream: ChildStream) -> None:
+        stream.ended = True
+        # Those that are left out are answered all the same.
+        abandoned = []
+        with contextlib.suppress(IndexError):
+            while True:
+                abandoned.append(stream.waiting.popleft())
+        self._link.complete(self._link.results(frame.token, []) for frame in abandoned)
+        self._start(stream)
+
+    def _start(self, stream: ChildStream) -> None:
+        if stream.start():
+            self._driver.start(stream)
+
+
+def failure(frame: Frame, error: BaseException) -> bytes:
+    """Answer a frame with what the node raised."""
+    return write_failure(
+        frame.token, describe(error), trace(error), isinstance(error, TransientError)
+    )
