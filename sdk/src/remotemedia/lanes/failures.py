@@ -11,7 +11,7 @@ from remotemedia.errors import NodeError
 MAX_TRACEBACK = 16 * 1024
 """The longest traceback that is sent, in characters; the middle of a longer one is left out."""
 
-_OURS = tuple(str(Path(__file__).parents[1] / name) for name in ("lanes", "workers"))
+_OURS = tuple(str(Path(__file__).parents[1] / name) for name in ("lanes", "running", "workers"))
 
 
 def describe(error: BaseException) -> str:

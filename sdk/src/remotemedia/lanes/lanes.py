@@ -7,28 +7,33 @@ import contextlib
 import inspect
 import logging
 import threading
-import traceback
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future, wait
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from remotemedia.base import FunctionNode, Node
-from remotemedia.errors import NodeError
 from remotemedia.frames import NodeSession
 from remotemedia.lanes.calling import Call, Calling
+from remotemedia.lanes.failures import describe, trace
+from remotemedia.lanes.isolated import Isolated
 from remotemedia.lanes.mailbox import Key, Mailbox, Recipe
 from remotemedia.lanes.pool import ThreadPool
+from remotemedia.lanes.runners import Runners
 
 if TYPE_CHECKING:
     from remotemedia._native import FailureType, LaneDone, LaneEngine, LaneItem, LaneResult
     from remotemedia.planning import Plan
+    from remotemedia.workers import Done, Limits, Worker
 
 T = TypeVar("T")
 
-POLL_ITEMS = 256
-"""Frames taken at once; the rest waits for the loop's next turn."""
+POLL_ITEMS = 32
+"""Frames taken at once; the rest waits for the loop's next turn, so that the first answers of a
+burst do not wait for the last."""
+SEND_ITEMS = 16
+"""Results that are handed back at once, or as many as a turn of the loop gave."""
 BURST_FRAMES = 16
 """Frames that a thread works on before others get their turn."""
 MAX_INSTANCES = 256
@@ -42,15 +47,14 @@ STOP_SECONDS = 3.0
 """How long nodes may take to clean up when everything stops."""
 JOIN_SECONDS = 1.0
 """How long the loop's thread may take to end; an ``async def`` that blocks it keeps it longer."""
-MAX_TRACEBACK = 16 * 1024
-"""The longest traceback that is sent, in characters; the middle of a longer one is left out."""
 
 _log = logging.getLogger("remotemedia.lanes")
-_HERE = tuple(str(Path(__file__).parents[1] / name) for name in ("lanes", "running"))
 
 
 class Lanes:
-    """Runs Python nodes: ``async def`` on an event loop of its own, ``def`` on threads.
+    """Runs Python nodes: on an event loop, on threads, and in worker processes.
+
+    ``async def`` runs on a loop of its own, ``def`` on threads, unless they ask for a process.
 
     Frames of one node and stream are worked on in their order, one at a time; one stream never
     waits for another, unless an ``async def`` blocks the loop. Each stream has its own instance of
@@ -59,16 +63,23 @@ class Lanes:
     Call `start`, then `end_session` for every session that has ended, and `stop` at the end.
     """
 
-    def __init__(self, engine: LaneEngine, failure: FailureType) -> None:
-        """Make lanes for `engine`; `failure` is the native module's ``LaneFailure``."""
+    def __init__(
+        self, engine: LaneEngine, failure: FailureType, limits: Limits | None = None
+    ) -> None:
+        """Make lanes for `engine`; `failure` is the native module's ``LaneFailure``.
+
+        `limits` says how patient they are with worker processes.
+        """
         self._engine = engine
         self._failure = failure
         self._recipes: dict[tuple[str, str], Recipe] = {}
-        self._sessions: dict[str, OrderedDict[Key, Mailbox]] = {}
+        self._limits = limits
+        self._workers: dict[tuple[str, str], Worker] = {}
+        self._sessions: dict[str, OrderedDict[Key, Mailbox | Isolated]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._outbox: list[LaneDone] = []
-        self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop
+        self._runners: Runners
         self._pool = ThreadPool()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -85,12 +96,18 @@ class Lanes:
         }
         for node_id, entry in plan.python.items():
             calling = Calling.of(entry.node)
-            self._recipes[plan.name, node_id] = Recipe(entry.node, calling, outputs[node_id])
+            recipe = Recipe(entry.node, calling, outputs[node_id])
+            self._recipes[plan.name, node_id] = recipe
+            if getattr(entry, "isolation", entry.node.isolation) == "process":
+                self._workers[plan.name, node_id] = self._worker(plan.name, node_id, recipe)
 
     def start(self) -> None:
-        """Start the loop's thread and listen."""
+        """Start the worker processes and the loop's thread, and listen."""
+        for worker in self._workers.values():
+            worker.start()
         self._fd = self._engine.lane_fd()
         self._loop = asyncio.new_event_loop()
+        self._runners = Runners(self._loop)
         self._loop.add_reader(self._fd, self._readable)
         self._thread = threading.Thread(target=self._run, name="remotemedia-lanes", daemon=True)
         self._thread.start()
@@ -114,6 +131,7 @@ class Lanes:
             },
             "remotemedia_lane_instances": float(sum(map(len, list(self._sessions.values())))),
             "remotemedia_lane_threads": float(self._pool.threads),
+            **self._worker_counters(),
         }
 
     def stop(self, timeout: float = STOP_SECONDS) -> bool:
@@ -132,11 +150,22 @@ class Lanes:
         finished = bool(wait([done], timeout).done)
         if not finished:
             _log.warning("nodes are still busy: %s", ", ".join(self._busy()))
+        for worker in self._workers.values():
+            worker.close(wait=False)
+        for worker in self._workers.values():
+            worker.close()
         self._call_soon(self._loop.stop)
         self._thread.join(JOIN_SECONDS)
         self._pool.close()
         self._thread = None
         return finished
+
+    def _worker(self, pipeline: str, node_id: str, recipe: Recipe) -> Worker:
+        from remotemedia.workers import Work, Worker
+
+        results = cast("Callable[[object], list[object]]", recipe.results)
+        work = Work(pipeline, node_id, recipe.node, recipe.calling, results)
+        return Worker(work, self._completed, self._limits)
 
     # On the loop's thread.
 
@@ -153,37 +182,65 @@ class Lanes:
     def _readable(self) -> None:
         # What is left keeps the descriptor readable.
         items = self._engine.poll_lane(POLL_ITEMS)
+        touched: set[Worker] = set()
         for item in items:
-            self._dispatch(item)
+            worker = self._dispatch(item)
+            if worker is not None:
+                touched.add(worker)
+        for worker in touched:
+            worker.flush()
         if len(items) < POLL_ITEMS:
             # The engine queues a session's last frame before it tells that the session has ended.
             self._ended.clear()
 
-    def _dispatch(self, item: LaneItem) -> None:
+    def _dispatch(self, item: LaneItem) -> Worker | None:
+        """Pass a frame on; gives the worker that must be flushed, if one has it."""
         self._counts["frames"] += 1
-        recipe = self._recipes.get((item.pipeline, item.node))
-        if self._stopping or item.session in self._ended:
+        name, node = item.session, item.node
+        if self._stopping or name in self._ended:
             self._counts["late"] += 1
             self._complete([(item.token, [])])
-            return
-        if recipe is None:
-            message = f"{item.pipeline} has no Python node {item.node}."
-            self._complete([(item.token, self._failure(message))])
-            return
-        mailboxes = self._sessions.setdefault(item.session, OrderedDict())
-        key = (item.session, item.participant, item.stream, item.node)
+            return None
+        mailboxes = self._sessions.get(name)
+        if mailboxes is None:
+            mailboxes = self._sessions[name] = OrderedDict()
+        key = (name, item.participant, item.stream, node)
         mailbox = mailboxes.get(key)
         if mailbox is None:
-            self._make_room(mailboxes)
-            session = NodeSession(
-                item.session, item.participant, item.stream, item.pipeline, item.node
-            )
-            mailbox = mailboxes[key] = Mailbox(key, recipe, session)
+            mailbox = self._make(mailboxes, key, item)
+            if mailbox is None:
+                message = f"{item.pipeline} has no Python node {node}."
+                self._complete([(item.token, self._failure(message))])
+                return None
         mailboxes.move_to_end(key)
+        if isinstance(mailbox, Isolated):
+            mailbox.worker.put(mailbox.stream, item)
+            return mailbox.worker
         if mailbox.put(item):
             self._start(mailbox)
+        return None
 
-    def _make_room(self, mailboxes: OrderedDict[Key, Mailbox]) -> None:
+    def _make(
+        self, mailboxes: OrderedDict[Key, Mailbox | Isolated], key: Key, item: LaneItem
+    ) -> Mailbox | Isolated | None:
+        recipe = self._recipes.get((item.pipeline, item.node))
+        if recipe is None:
+            if not mailboxes:
+                del self._sessions[item.session]
+            return None
+        self._make_room(mailboxes)
+        worker = self._workers.get((item.pipeline, item.node))
+        made: Mailbox | Isolated
+        if worker is not None:
+            made = Isolated(key, worker)
+            forget = partial(self._call_soon, partial(self._forget, made))
+            made.stream = worker.stream(*key[:3], on_end=forget)
+        else:
+            made = Mailbox(key, recipe, NodeSession(*key[:3], item.pipeline, item.node))
+        mailboxes[key] = made
+        return made
+
+    def _make_room(self, mailboxes: OrderedDict[Key, Mailbox | Isolated]) -> None:
         if len(mailboxes) < MAX_INSTANCES:
             return
         unused = next((each for each in mailboxes.values() if each.idle), None)
@@ -194,9 +251,7 @@ class Lanes:
 
     def _start(self, mailbox: Mailbox) -> None:
         if mailbox.recipe.calling.on_loop:
-            mailbox.task = self._loop.create_task(self._work_on_loop(mailbox))
-            self._tasks.add(mailbox.task)
-            mailbox.task.add_done_callback(self._tasks.discard)
+            self._runners.submit(partial(self._work_on_loop, mailbox))
         else:
             self._pool.submit(lambda: self._work_on_thread(mailbox))
 
@@ -208,15 +263,22 @@ class Lanes:
             self._end(mailbox)
         self._readable()
 
-    def _end(self, mailbox: Mailbox) -> None:
+    def _end(self, mailbox: Mailbox | Isolated) -> None:
+        if isinstance(mailbox, Isolated):
+            mailbox.worker.end(mailbox.stream)
+            return
         abandoned, start = mailbox.end()
         self._complete((item.token, []) for item in abandoned)
         if start:
             self._start(mailbox)
         elif mailbox.task is not None:
-            self._loop.call_later(END_GRACE_SECONDS, mailbox.task.cancel)
+            self._loop.call_later(END_GRACE_SECONDS, self._cancel, mailbox)
 
-    def _forget(self, mailbox: Mailbox) -> None:
+    def _cancel(self, mailbox: Mailbox) -> None:
+        if mailbox.task is not None:
+            self._runners.cancel(mailbox.task)
+
+    def _forget(self, mailbox: Mailbox | Isolated) -> None:
         session = mailbox.key[0]
         mailboxes = self._sessions.get(session)
         # One that made room is not there any more; another may have taken its place.
@@ -246,12 +308,15 @@ class Lanes:
         if not self._outbox:
             self._loop.call_soon(self._send)
         self._outbox.append(done)
+        if len(self._outbox) >= SEND_ITEMS:
+            self._send()
 
     def _send(self) -> None:
         outbox, self._outbox = self._outbox, []
         self._complete(outbox)
 
     async def _work_on_loop(self, mailbox: Mailbox) -> None:
+        mailbox.task = asyncio.current_task()
         while (item := mailbox.take()) is not None:
             try:
                 call = mailbox.call or await self._prepare_on_loop(mailbox)
@@ -263,6 +328,7 @@ class Lanes:
             if mailbox.call is not None:
                 await self._finish_on_loop(mailbox, mailbox.call.node)
             self._forget(mailbox)
+        mailbox.task = None
 
     async def _prepare_on_loop(self, mailbox: Mailbox) -> Call[LaneResult]:
         recipe = mailbox.recipe
@@ -360,6 +426,28 @@ class Lanes:
         except Exception:
             _log.debug("results were not taken", exc_info=True)
 
+    def _completed(self, done: list[Done]) -> None:
+        """Take what a worker made of frames."""
+        answers: list[LaneDone] = []
+        for token, result in done:
+            if isinstance(result, list):
+                answers.append((token, cast("list[LaneResult]", result)))
+            else:
+                self._counts["failures"] += 1
+                answers.append((token, self._failure(result.message, result.traceback)))
+        self._complete(answers)
+
+    def _worker_counters(self) -> dict[str, float]:
+        workers = self._workers.values()
+        if not workers:
+            return {}
+        counts = {
+            f"remotemedia_worker_{name}_total": float(sum(each.counts[name] for each in workers))
+            for name in ("restarts", "lost", "dropped")
+        }
+        counts["remotemedia_workers"] = float(sum(each.pid is not None for each in workers))
+        return counts
+
     def _failed(self, mailbox: Mailbox, error: BaseException) -> object:
         self._counts["failures"] += 1
         if not mailbox.failing:
@@ -372,33 +460,12 @@ class Lanes:
             self._loop.call_soon_threadsafe(function)
 
 
-def describe(error: BaseException) -> str:
-    """Say what went wrong in a node, on one line."""
-    if isinstance(error, NodeError):
-        return str(error)
-    if isinstance(error, asyncio.CancelledError):
-        return "the node was cancelled: its session has ended."
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def trace(error: BaseException) -> str | None:
-    """Give the traceback without the calls of this package."""
-    inner = error.__traceback__
-    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_HERE):
-        inner = inner.tb_next
-    if inner is None:
-        return None
-    text = "".join(traceback.format_exception(type(error), error, inner))
-    if len(text) > MAX_TRACEBACK:
-        half = MAX_TRACEBACK // 2
-        text = f"{text[:half]}\n...\n{text[-half:]}"
-    return text
-
-
 async def _await(value: Awaitable[object]) -> None:
     await value
 
 
 def _is_default(step: Callable[[], object]) -> bool:
     return getattr(step, "__func__", None) in {Node.initialize, Node.flush, Node.cleanup}
+
+
+__all__ = ["Lanes", "describe", "trace"]

@@ -8,6 +8,7 @@ counted as lost and reported. Workers die with the process that started them, wh
 
 from remotemedia.workers.limits import Limits
 from remotemedia.workers.shipping import check, ship
-from remotemedia.workers.worker import Stream, Worker
+from remotemedia.workers.work import Work
+from remotemedia.workers.worker import Done, Failed, Stream, Worker
 
-__all__ = ["Limits", "Stream", "Worker", "check", "ship"]
+__all__ = ["Done", "Failed", "Limits", "Stream", "Work", "Worker", "check", "ship"]
