@@ -150,13 +150,6 @@ def _entries(ordered: Sequence[Step], feeds: Feeds) -> dict[str, str]:
     for step in ordered:
         if step.role == "source" or feeds[step.id]:
             continue
-        if len(step.inputs) > 1:
-            raise ManifestError(
-                f'nothing feeds "{step.id}", which has several inputs.',
-                code=PORT_MISMATCH,
-                field=step.where,
-                hint="There are " + ", ".join(f"{step.id}.{port}" for port in step.inputs) + ".",
-            )
         if step.takes == "data" or not tracks:
             entries[step.id] = SOURCE_ID
         elif len(tracks) == 1:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from remotemedia._suggest import did_you_mean
 from remotemedia.base import IN_PORT, OUT_PORT
-from remotemedia.errors import GRAPH_CYCLE, INVALID_MANIFEST, PORT_MISMATCH, ManifestError, Problem
+from remotemedia.errors import (
+    GRAPH_CYCLE,
+    INVALID_MANIFEST,
+    INVALID_PARAMETER,
+    PORT_MISMATCH,
+    ManifestError,
+    Problem,
+)
+from remotemedia.nodes.routing import MixNode
 from remotemedia.planning.graph import Link, PlannedNode
 from remotemedia.planning.steps import Step
 
@@ -180,6 +188,11 @@ def _gaps(step: Step, fed: Mapping[str, Feed]) -> list[Problem]:
                 )
             ]
         step.inputs = step.inputs[: 1 + max(step.inputs.index(port) for port in fed)]
+        gains = step.node.gains_db if isinstance(step.node, MixNode) else None
+        if gains is not None and len(gains) != len(step.inputs):
+            field = f"{step.where}.params.gains_db"
+            text = f"there are {len(gains)} gains for {len(step.inputs)} inputs."
+            return [Problem(INVALID_PARAMETER, field, text)]
     elif len(step.inputs) == 1:
         return []
     return [
