@@ -61,14 +61,21 @@ class Graph:
                 self._states[index] = node.action()
 
     def push(self, entry: Entry) -> None:
-        """Run every node that a frame reaches, each after what feeds it."""
+        """Run every node that a frame reaches, each after what feeds it; then `run_jobs`."""
         self._written.clear()
         self._written[entry.feed] = [entry.signal]
         first = 0 if entry.feed.node is None else entry.feed.node + 1
         for index in range(first, len(self.plan.nodes)):
             self._feed(index)
             self._put_out(index)
-        self._run_jobs()
+
+    def run_jobs(self) -> None:
+        """Do what nodes left for the end of a walk: inference."""
+        jobs, self._jobs = self._jobs, []
+        for index, job in jobs:
+            since = now_ns()
+            job()
+            self.metrics[index].took(now_ns() - since)
 
     def give(self, index: int, output: Output | None, signal: Signal) -> None:
         """Put out what a Python node gave: to those that take it, or as a result."""
@@ -116,8 +123,8 @@ class Graph:
         for behind in range(index + 1, len(self.plan.nodes)):
             self._feed(behind)
             self._put_out(behind)
-        self._run_jobs()
         if every:
+            self.run_jobs()
             state.finish(cx)
 
     def interrupt(self) -> None:
@@ -202,13 +209,6 @@ class Graph:
     def _end_outputs(self, index: int) -> None:
         outputs = self.plan.nodes[index].outputs
         self._ended.update(Feed(index, port) for port in range(len(outputs)))
-
-    def _run_jobs(self) -> None:
-        jobs, self._jobs = self._jobs, []
-        for index, job in jobs:
-            since = now_ns()
-            job()
-            self.metrics[index].took(now_ns() - since)
 
 
 class _Context:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from remotemedia.errors import INVALID_PARAMETER, NODE_FAILED, UNKNOWN_ID
 from remotemedia.frames import Samples
-from remotemedia.twin.chunks import Audio, Value
+from remotemedia.twin.chunks import Audio, Signal, Value
 from remotemedia.twin.framing import Framer
 from remotemedia.twin.graph import Entry, Graph, shaped
 from remotemedia.twin.kinds import PythonNode
@@ -76,7 +76,7 @@ class Run:
         """Take audio of any length in the source's format; without `pts_us` it follows on."""
         index = self._open(source)
         for audio in self._framers[index].push(samples, pts_us):
-            self._graph.push(Entry(Feed(None, index), audio))
+            self._push(index, audio)
 
     def push_data(self, source: str, value: object) -> None:
         """Take a JSON value or an opaque object."""
@@ -91,7 +91,7 @@ class Run:
             if framer.format.type != "any":
                 raise _fault("value", f"the value {error}") from None
             signal = Value(stamp, value, opaque=True)
-        self._graph.push(Entry(Feed(None, index), signal))
+        self._push(index, signal)
 
     def end(self, source: str | None = None) -> None:
         """End a source, or all: what nodes hold back comes out."""
@@ -102,7 +102,7 @@ class Run:
             if framer.ended:
                 continue
             for audio in framer.end():
-                self._graph.push(Entry(Feed(None, index), audio))
+                self._push(index, audio)
             self._graph.end(index)
         self._graph.settle()
 
@@ -126,12 +126,12 @@ class Run:
 
     def complete(self, done: Sequence[LaneDone]) -> None:
         """Take what Python nodes made of frames; tokens that are not under way are ignored."""
-        self._check()
         for token, result in done:
+            self._check()
             work = self._works.pop(token, None)
             if work is not None:
                 self._complete(work, result)
-        self._graph.settle()
+                self._graph.run_jobs()
         self._check()
 
     def poll(self) -> list[RunOutput]:
@@ -152,11 +152,14 @@ class Run:
     def interrupt(self) -> None:
         """Drop what waits for Python, and the results of what it holds."""
         self._graph.interrupt()
-        self._graph.settle()
 
     def metrics(self) -> dict[str, object]:
         """Give what each node took, by its id."""
         return {each.node_id: each.to_dict() for each in self._graph.metrics}
+
+    def _push(self, source: int, signal: Signal) -> None:
+        self._graph.push(Entry(Feed(None, source), signal))
+        self._graph.run_jobs()
 
     def _index(self, source: str) -> int:
         if source not in self._sources:
@@ -224,6 +227,7 @@ class Run:
                 self._finish(done, mailbox)
             if done.signal is None:
                 graph.end_python(done.node)
+                graph.settle()
 
     def _finish(self, work: Work, mailbox: Mailbox) -> None:
         graph, result = self._graph, work.result
