@@ -4,12 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 use remotemedia_core::ErrorCode;
 use remotemedia_engine::{Engine, EngineConfig, EngineError, LaneDone, Offer};
 
 use crate::fault::{fault, invalid};
-use crate::lane::{PyLaneItem, result_of, token_of};
+use crate::lane::{PyLaneItem, read_done};
 
 /// Reactors with their sockets, sessions and peers.
 #[pyclass(name = "Engine", module = "remotemedia_runtime", frozen)]
@@ -114,15 +113,14 @@ impl PyEngine {
     }
 
     fn poll_lane(&self, py: Python<'_>, max: usize) -> PyResult<Vec<PyLaneItem>> {
-        Ok(self.open(py)?.poll_lane(max).into_iter().map(PyLaneItem).collect())
+        Ok(self.open(py)?.poll_lane(max).into_iter().map(PyLaneItem::live).collect())
     }
 
-    fn complete_lane(&self, py: Python<'_>, done: &Bound<'_, PyList>) -> PyResult<()> {
-        let mut results = Vec::with_capacity(done.len());
-        for item in done {
-            let (token, result): (u128, Bound<'_, PyAny>) = item.extract()?;
-            results.push(LaneDone { token: token_of(py, token)?, result: result_of(py, &result)? });
-        }
+    fn complete_lane(&self, py: Python<'_>, done: &Bound<'_, PyAny>) -> PyResult<()> {
+        let results = read_done(done)?
+            .into_iter()
+            .map(|done| LaneDone { token: done.token, result: done.result })
+            .collect();
         self.detached(py, |engine| {
             engine.complete_lane(results);
             Ok(())

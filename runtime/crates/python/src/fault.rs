@@ -25,14 +25,16 @@ pub(crate) fn fault(py: Python<'_>, error: EngineError) -> PyErr {
 }
 
 /// A wrong argument.
+pub(crate) fn wrong(field: &str, message: impl Into<String>) -> EngineError {
+    EngineError {
+        code: ErrorCode::InvalidParameter,
+        message: message.into(),
+        field: Some(field.to_owned()),
+        hint: None,
+    }
+}
+
+/// The exception for a wrong argument.
 pub(crate) fn invalid(py: Python<'_>, field: &str, message: &str) -> PyErr {
-    fault(
-        py,
-        EngineError {
-            code: ErrorCode::InvalidParameter,
-            message: message.to_owned(),
-            field: Some(field.to_owned()),
-            hint: None,
-        },
-    )
+    fault(py, wrong(field, message))
 }

@@ -1,21 +1,22 @@
 //! The Python module `remotemedia_runtime`: conversions, errors and the attached side of lanes.
 //!
-//! Control crosses the border as JSON text, audio as NumPy arrays. Every call that can wait
-//! releases the interpreter. `remotemedia_runtime.pyi` is the interface that users read.
-#![forbid(unsafe_code)]
+//! Control crosses the border as JSON text, audio as NumPy arrays that share the runtime's memory,
+//! values as Python's own. Every call that can wait releases the interpreter. `remotemedia_runtime.pyi` is the interface that users read.
+#![deny(unsafe_code)]
 
 mod engine;
 mod fault;
+mod json;
 mod lane;
+mod run;
+mod samples;
+mod value;
 
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use remotemedia_core::{ErrorCode, ResolvedManifest};
 
 use crate::fault::{fault, invalid};
-
-/// The shortest and longest frame that offline runs push, in milliseconds.
-const FRAME_MS: std::ops::RangeInclusive<u32> = 1..=1_000;
 
 #[pyfunction]
 fn check_manifest(py: Python<'_>, resolved_json: &str) -> PyResult<()> {
@@ -31,9 +32,6 @@ fn run_offline(
     samples: PyReadonlyArray1<'_, f32>,
     frame_ms: u32,
 ) -> PyResult<Vec<String>> {
-    if !FRAME_MS.contains(&frame_ms) {
-        return Err(invalid(py, "frame_ms", "must be 1 to 1000"));
-    }
     let samples = samples
         .as_slice()
         .map_err(|_| invalid(py, "samples", "must be a contiguous float32 array"))?;
@@ -52,7 +50,11 @@ fn remotemedia_runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
         .add("ERROR_CODES", ErrorCode::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>())?;
     module.add_class::<engine::PyEngine>()?;
     module.add_class::<lane::PyLaneItem>()?;
+    module.add_class::<lane::PyLaneData>()?;
+    module.add_class::<lane::PyLaneOpaque>()?;
     module.add_class::<lane::PyLaneFailure>()?;
+    module.add_class::<run::PyRun>()?;
+    module.add_class::<run::PyRunOutput>()?;
     module.add_function(wrap_pyfunction!(check_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(run_offline, module)?)?;
     Ok(())
