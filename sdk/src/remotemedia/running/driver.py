@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from remotemedia.errors import INTERNAL, NODE_FAILED, ManifestError, NodeError, RemoteMediaError
-from remotemedia.lanes.lanes import describe, trace
+from remotemedia.lanes.failures import describe, trace
 from remotemedia.running.inputs import Input, Value
 from remotemedia.running.memory import Peak
 from remotemedia.running.metrics import Metrics, measured

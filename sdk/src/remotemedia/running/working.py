@@ -17,7 +17,7 @@ from remotemedia.base import FunctionNode, Node
 from remotemedia.errors import NodeError, TransientError
 from remotemedia.frames import NodeSession
 from remotemedia.lanes.calling import Call, Calling
-from remotemedia.lanes.lanes import describe, trace
+from remotemedia.lanes.failures import describe, trace
 from remotemedia.lanes.pool import ThreadPool
 from remotemedia.lanes.results import Results, is_json, plain_of
 from remotemedia.running.loop import LoopThread

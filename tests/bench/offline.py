@@ -1,0 +1,142 @@
+"""`Pipeline.run` over a minute of speech, natively and by the Python twin, and how soon it begins.
+
+python -m tests.bench.offline
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from remotemedia import Pipeline
+from remotemedia.frames import Samples
+from remotemedia.nodes.audio import AudioResampleNode, FormatConverterNode, VADNode
+from remotemedia.runtime import SWITCH, unavailable
+from rich.console import Console
+from rich.table import Table
+
+from tests.support import speech
+
+SECONDS = 60
+RATE = 48_000
+ROUNDS = 7
+STARTS = 9
+FIRST = """
+import time
+began = time.perf_counter()
+import numpy as np
+from remotemedia import Pipeline
+from remotemedia.nodes.audio import VADNode
+result = Pipeline(VADNode()).run(np.zeros(16000, np.float32))
+assert result.events
+print(time.perf_counter() - began)
+"""
+IMPORT = """
+import time
+began = time.perf_counter()
+import remotemedia
+print(time.perf_counter() - began)
+"""
+
+
+def pipeline(*, metrics: bool = False) -> Pipeline:
+    """Resample, convert, detect: stereo at 48 kHz comes in."""
+    return Pipeline(
+        "bench",
+        FormatConverterNode(output_channels=1),
+        AudioResampleNode(output_rate=16_000, quality="high"),
+        VADNode(engine="silero"),
+        enable_metrics=metrics,
+    )
+
+
+@contextmanager
+def runtime(name: str) -> Iterator[None]:
+    """Run by the native runtime or by the twin."""
+    before = os.environ.pop(SWITCH, None)
+    if name == "twin":
+        os.environ[SWITCH] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(SWITCH, None)
+        if before is not None:
+            os.environ[SWITCH] = before
+
+
+def audio() -> Samples:
+    """Speech, again and again, in stereo."""
+    mono = speech.load(speech.JFK, RATE)
+    mono = np.resize(mono, SECONDS * RATE).astype(np.float32)
+    return np.stack([mono, mono * np.float32(0.5)])
+
+
+def fastest(name: str, samples: Samples, *, metrics: bool = False) -> float:
+    """Give the seconds of the fastest of some runs."""
+    made = pipeline(metrics=metrics)
+    with runtime(name):
+        made.run((samples[:, :RATE], RATE))
+        times = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            made.run((samples, RATE))
+            times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def cold(program: str, name: str) -> float:
+    """Give the median of the seconds that a program measures in a process of its own."""
+    environment = {**os.environ, SWITCH: "0" if name == "twin" else "1"}
+    told = [
+        float(
+            subprocess.run(
+                [sys.executable, "-c", program],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for _ in range(STARTS)
+    ]
+    return statistics.median(told)
+
+
+def main() -> None:
+    """Measure and print."""
+    runtimes = ["twin"] if unavailable("Run")[0] is None else ["native", "twin"]
+    samples = audio()
+    table = Table(
+        "runtime",
+        "ms",
+        "x real time",
+        "with metrics ms",
+        "first result, cold ms",
+        title=f"{SECONDS} s of stereo at {RATE} Hz: to mono, to 16 kHz (high), Silero",
+    )
+    taken = {}
+    for name in runtimes:
+        taken[name] = fastest(name, samples)
+        measured = fastest(name, samples, metrics=True)
+        table.add_row(
+            name,
+            f"{taken[name] * 1e3:.1f}",
+            f"{SECONDS / taken[name]:,.0f}",
+            f"{measured * 1e3:.1f}",
+            f"{cold(FIRST, name) * 1e3:.0f}",
+        )
+    console = Console(width=100)
+    console.print(table)
+    if len(taken) > 1:
+        console.print(f"native is {taken['twin'] / taken['native']:.1f} times faster than the twin")
+    console.print(f"import remotemedia: {cold(IMPORT, runtimes[0]) * 1e3:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
