@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import json
 import threading
-from pathlib import Path
 
 import aiohttp
 import numpy as np
@@ -21,7 +19,6 @@ from remotemedia import (
     Node,
     Pipeline,
     ServerRefused,
-    is_rust_runtime_available,
     node,
     try_load_rust_runtime,
 )
@@ -31,10 +28,10 @@ from remotemedia.server import serve_with
 
 from .test_manifest import manifests
 
-pytestmark = pytest.mark.skipif(
-    not is_rust_runtime_available(), reason="the native module is not installed"
-)
 native = try_load_rust_runtime()
+pytestmark = pytest.mark.skipif(
+    not hasattr(native, "Run"), reason="the native module is not installed, or an older one"
+)
 
 
 @pytest.fixture
@@ -55,29 +52,6 @@ async def serving(loopback):
     for task, stop in running:
         stop.set()
         await asyncio.wait_for(task, 20)
-
-
-STUB = Path(__file__).resolve().parents[2] / "runtime/remotemedia_runtime.pyi"
-
-
-def test_the_stub_is_true():
-    declared = {}
-    for statement in ast.parse(STUB.read_text()).body:
-        if isinstance(statement, ast.ClassDef):
-            members = {each.name for each in statement.body if isinstance(each, ast.FunctionDef)}
-            declared[statement.name] = members - {"__init__"}
-        elif isinstance(statement, ast.FunctionDef):
-            declared[statement.name] = set()
-        elif isinstance(statement, ast.AnnAssign):
-            declared[statement.target.id] = set()
-    there = {name for name in dir(native) if not name.startswith("_")} | {"__version__"}
-    there -= {native.__name__}  # a wheel's package has the library of the same name in it
-    assert declared.keys() == there
-    for name, members in declared.items():
-        if members:
-            found = getattr(native, name)
-            public = {each for each in dir(found) if not each.startswith("_")}
-            assert members == public, name
 
 
 def noise(seconds, level=0.3, rate=16000):
