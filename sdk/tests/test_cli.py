@@ -57,6 +57,7 @@ def manifest(tmp_path):
 
 @pytest.fixture
 def native(monkeypatch, runtime):
+    monkeypatch.delenv("REMOTEMEDIA_USE_RUST", raising=False)
     monkeypatch.setitem(sys.modules, "remotemedia_runtime", runtime)
     return runtime
 
