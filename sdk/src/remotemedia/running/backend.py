@@ -8,11 +8,12 @@ is a module with the names of `Backend`; the driver knows nothing else of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from remotemedia.frames import Samples
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 
 class LaneItem(Protocol):

@@ -7,7 +7,8 @@ onnxruntime, both in the extra ``remotemedia[python]``.
 
 from __future__ import annotations
 
-from remotemedia.twin.run import Run
+from typing import TYPE_CHECKING
+
 from remotemedia.twin.values import (
     LaneData,
     LaneFailure,
@@ -16,6 +17,9 @@ from remotemedia.twin.values import (
     RunOutput,
     RuntimeFault,
 )
+
+if TYPE_CHECKING:
+    from remotemedia.twin.run import Run
 
 __all__ = [
     "LaneData",
@@ -26,3 +30,12 @@ __all__ = [
     "RunOutput",
     "RuntimeFault",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Who runs natively needs some names of this package, but not the machine.
+    if name == "Run":
+        from remotemedia.twin.run import Run
+
+        return Run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

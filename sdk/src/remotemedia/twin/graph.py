@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import JsonValue
 
 from remotemedia.errors import NODE_FAILED
 from remotemedia.frames import Samples
@@ -18,6 +18,9 @@ from remotemedia.twin.messages import message
 from remotemedia.twin.metrics import NodeMetrics, now_ns
 from remotemedia.twin.plan import Feed, Output, Plan
 from remotemedia.twin.values import RunOutput
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 MAX_ERROR_BYTES = 8 * 1024
 """The longest message and traceback of an error; the rest is cut off."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from remotemedia.twin.chunks import Stamp
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 SESSION = "offline"
 PARTICIPANT = "p1"

@@ -6,13 +6,15 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import JsonValue
 
 from remotemedia.errors import RemoteMediaError
 from remotemedia.frames import Samples
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 MAX_DEPTH = 32
 """How deeply a JSON value may be nested: a list in a list is two deep."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, Protocol
 
 from remotemedia.twin.chunks import Audio, Signal, Stamp, Value
 from remotemedia.twin.manifest import Port, PortFormat, ResolvedNode
 from remotemedia.twin.params import ParamError
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 
 class Context(Protocol):

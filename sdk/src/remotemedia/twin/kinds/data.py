@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from remotemedia.twin.chunks import Value
 from remotemedia.twin.kinds.base import Context, Make, State, data_ports
 from remotemedia.twin.manifest import ResolvedNode
 from remotemedia.twin.params import ParamError, Params
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 WHITE_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
