@@ -181,6 +181,10 @@ def test_the_time_of_audio_never_goes_backwards() -> None:
     assert [o.pts_us for o in outputs] == [0, 60_000]
 
 
+def test_audio_of_no_length_is_nothing() -> None:
+    assert run(ONE, noise(320), node_of=lambda item: [np.zeros(0, np.float32)]) == []
+
+
 @pytest.mark.parametrize(
     ("result", "text"),
     [

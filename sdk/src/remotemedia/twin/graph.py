@@ -82,6 +82,8 @@ class Graph:
 
     def give(self, index: int, output: Output | None, signal: Signal) -> None:
         """Put out what a Python node gave: to those that take it, or as a result."""
+        if isinstance(signal, Audio) and not len(signal):
+            return
         if output is None:
             self.result(index, "", signal)
         elif output.takes(signal):
