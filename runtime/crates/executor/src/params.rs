@@ -173,6 +173,54 @@ impl<'a> Params<'a> {
         value
     }
 
+    /// A list of `count` numbers within `range`.
+    pub(crate) fn f32_list(
+        &mut self,
+        name: &'static str,
+        count: usize,
+        range: RangeInclusive<f32>,
+    ) -> Vec<f32> {
+        let list = match self.find(name) {
+            Some(Value::Array(list)) if list.len() == count => list.as_slice(),
+            Some(_) => {
+                self.fail(name, format!("must be a list of {count} numbers"));
+                &[]
+            }
+            None => {
+                self.missing(name);
+                &[]
+            }
+        };
+        let mut numbers = Vec::with_capacity(list.len());
+        for (index, value) in list.iter().enumerate() {
+            match value.as_f64() {
+                Some(number) if range.contains(&(number as f32)) => numbers.push(number as f32),
+                _ => {
+                    let (least, most) = (range.start(), range.end());
+                    let message = format!("must be a number from {least} to {most}, is {value}");
+                    self.fail(&format!("{name}[{index}]"), message);
+                }
+            }
+        }
+        numbers
+    }
+
+    /// A number as it is, or null.
+    pub(crate) fn optional_number(&mut self, name: &'static str) -> Option<Value> {
+        match self.find(name) {
+            Some(Value::Null) => None,
+            Some(number @ Value::Number(_)) => Some(number.clone()),
+            Some(other) => {
+                self.fail(name, format!("must be a number or null, is {}", type_of(other)));
+                None
+            }
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
     fn missing(&mut self, name: &'static str) {
         self.fail(name, "is missing".to_owned());
     }

@@ -1,20 +1,30 @@
 //! The registry of node kinds: one file a kind, one line here.
 
+mod buffer;
+mod calculator;
 mod format;
+mod gain;
 mod level;
+mod mix;
 mod pass_through;
 mod python;
 mod resample;
+mod split;
+mod text;
 mod vad;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use remotemedia_core::{AudioFormat, Port, PortFormat, ResolvedNode, Runtime};
+use remotemedia_core::{
+    AudioFormat, FrameMeta, Piece, Port, PortFormat, ResolvedNode, Runtime, check_value,
+};
+use serde_json::Value;
 
 pub(crate) use python::PythonNode;
 pub(crate) use vad::model as vad_model;
 
-use crate::node::Compile;
+use crate::node::{Compile, Context};
 use crate::params::ParamError;
 use crate::plan::Action;
 
@@ -31,11 +41,17 @@ enum Maker {
 
 /// Every kind that a resolved manifest may name.
 const KINDS: &[Kind] = &[
+    Kind { name: "buffer", maker: Maker::Native(buffer::compile) },
+    Kind { name: "calculator", maker: Maker::Native(calculator::compile) },
     Kind { name: "format", maker: Maker::Native(format::compile) },
+    Kind { name: "gain", maker: Maker::Native(gain::compile) },
     Kind { name: "level", maker: Maker::Native(level::compile) },
+    Kind { name: "mix", maker: Maker::Native(mix::compile) },
     Kind { name: "pass_through", maker: Maker::Native(pass_through::compile) },
     Kind { name: "python", maker: Maker::Python },
     Kind { name: "resample", maker: Maker::Native(resample::compile) },
+    Kind { name: "split", maker: Maker::Native(split::compile) },
+    Kind { name: "text", maker: Maker::Native(text::compile) },
     Kind { name: "vad", maker: Maker::Native(vad::compile) },
 ];
 
@@ -85,6 +101,34 @@ fn same_output(node: &ResolvedNode) -> Result<(), ParamError> {
             format!("a {} node gives what it takes: {}", node.kind, input.format),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Checks the ports of a kind that turns values to values.
+fn data_ports(node: &ResolvedNode) -> Result<(), ParamError> {
+    count(node, "inputs", &node.inputs, 1..=1)?;
+    count(node, "outputs", &node.outputs, 0..=1)?;
+    for (side, ports) in [("inputs", &node.inputs), ("outputs", &node.outputs)] {
+        if let Some(port) = ports.first().filter(|port| port.format != PortFormat::Data) {
+            return Err(ParamError::new(
+                format!("{side}[0].format"),
+                format!("must be data for a {} node, is {}", node.kind, port.format),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Hands on what such a kind made of a value, or reports why it could not.
+fn give_value(meta: &FrameMeta, made: Result<Value, String>, cx: &mut Context<'_>) {
+    let made = made.and_then(|value| match check_value(&value) {
+        Ok(()) => Ok(value),
+        Err(problem) => Err(format!("the result {problem}")),
+    });
+    match (made, cx.signals.first_mut()) {
+        (Ok(value), Some(signal)) => signal.give(*meta, Piece::Data(&Arc::new(value))),
+        (Ok(_), None) => {}
+        (Err(problem), _) => cx.fail(*meta, problem),
     }
 }
 
