@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remotemedia import ManifestError, NotInThisVersion, Pipeline
+from remotemedia import ManifestError, NotInThisVersion, ParameterError, Pipeline
 from remotemedia.manifest import dump_yaml, load, load_file, load_json, load_yaml
 from remotemedia.manifest.schema import manifest_schema, schema_text
 from remotemedia.nodes.registry import NODE_TYPES
@@ -248,26 +248,41 @@ JSON = st.recursive(
     max_leaves=10,
 )
 IDS = st.text("abcXYZ019_-", min_size=1, max_size=12)
+RATES = st.sampled_from([8000, 16000, 44100, 48000])
+HINT = st.sampled_from(["auto", "python"])
+
+
+def some(**optional):
+    return st.fixed_dictionaries({}, optional=optional)
+
+
 PARAMETERS = {
-    "PassThroughNode": st.just({}),
-    "FormatConverterNode": st.fixed_dictionaries(
-        {}, optional={"output_channels": st.integers(1, 8)}
-    ),
+    "AudioBufferNode": some(duration_ms=st.integers(100, 60_000), overlap_ms=st.integers(0, 99)),
     "AudioResampleNode": st.fixed_dictionaries(
-        {"output_rate": st.sampled_from([8000, 16000, 44100, 48000])},
-        optional={"quality": st.sampled_from(["low", "medium", "high"])},
+        {"output_rate": RATES}, optional={"quality": st.sampled_from(["low", "medium", "high"])}
     ),
-    "LevelMeterNode": st.fixed_dictionaries({}, optional={"interval_ms": st.integers(10, 10_000)}),
-    "VADNode": st.fixed_dictionaries(
-        {},
-        optional={
-            "engine": st.sampled_from(["silero", "energy"]),
-            "threshold": st.floats(0.5, 1.0),
-            "negative_threshold": st.floats(0.0, 0.5),
-            "min_speech_ms": st.integers(0, 60_000),
-        },
+    "AudioSink": some(rate=RATES, channels=st.integers(1, 8)),
+    "AudioSource": some(rate=RATES, channels=st.integers(1, 8), device=st.text(max_size=8)),
+    "CalculatorNode": some(operation=st.sampled_from(["add", "power"]), operand=st.floats(-9, 9)),
+    "ChannelSplitNode": some(channels=st.integers(1, 8)),
+    "FileReaderNode": st.fixed_dictionaries({"path": st.text(min_size=1, max_size=8)}),
+    "FileWriterNode": st.fixed_dictionaries(
+        {"path": st.sampled_from(["a.wav", "ü {session}.mp3"])}
+    ),
+    "FormatConverterNode": some(output_channels=st.integers(1, 8)),
+    "GainNode": some(gain_db=st.floats(-120, 60)),
+    "LevelMeterNode": some(interval_ms=st.integers(10, 10_000)),
+    "MixNode": some(gains_db=st.lists(st.floats(-120, 60), min_size=2, max_size=3), rate=RATES),
+    "PassThroughNode": st.just({}),
+    "TextNode": st.fixed_dictionaries({"operation": st.sampled_from(["words", "length"])}),
+    "VADNode": some(
+        engine=st.sampled_from(["silero", "energy"]),
+        threshold=st.floats(0.5, 1.0),
+        negative_threshold=st.floats(0.0, 0.5),
+        min_speech_ms=st.integers(0, 60_000),
     ),
 }
+PORTS = st.sampled_from(["", "", "", ".in", ".out", ".left", ".ch-1", ".in-1", ".in-2"])
 
 
 @st.composite
@@ -277,48 +292,89 @@ def manifests(draw):
     for name in ids:
         kind = draw(st.sampled_from(sorted(PARAMETERS)))
         nodes.append({"id": name, "node_type": kind, "params": draw(PARAMETERS[kind])})
+        nodes[-1] |= draw(some(runtime_hint=HINT, is_streaming=st.booleans()))
     connections = [
-        {"from": ids[draw(st.integers(0, index - 1))], "to": ids[index]}
+        {
+            "from": ids[draw(st.integers(0, index - 1))] + draw(PORTS),
+            "to": ids[index] + draw(PORTS),
+        }
         for index in range(1, len(ids))
-        if draw(st.booleans())
+        for _ in range(draw(st.integers(0, 2)))
     ]
-    data = {"version": "v1", "metadata": {"name": draw(IDS)}, "nodes": nodes}
+    texts = st.dictionaries(st.text(max_size=8).filter(lambda key: key not in META), JSON_VALUES)
+    data = {
+        "version": "v1",
+        "metadata": {**draw(texts), "name": draw(IDS)},
+        "nodes": nodes,
+    }
     return data | draw(st.sampled_from([{}, {"connections": connections}]))
+
+
+META = {"name", "description"}
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def test_every_node_type_is_tried():
+    assert PARAMETERS.keys() | {"PythonNode"} == NODE_TYPES.keys()
 
 
 @given(manifests())
 def test_sound_manifests_round_trip(data):
     pipeline = Pipeline.from_dict(data)
-    again = Pipeline.from_yaml(pipeline.to_yaml())
-    assert again.serialize() == pipeline.serialize()
+    for again in (Pipeline.from_yaml(pipeline.to_yaml()), Pipeline.from_json(pipeline.to_json())):
+        assert again.serialize() == pipeline.serialize()
     assert load(data) == pipeline.manifest()
 
 
-def audio(port_format):
-    return port_format["rate"], port_format["channels"]
+def carries(given, taken):
+    if "data" in (given["type"], taken["type"]):
+        return "audio" not in (given["type"], taken["type"])
+    return given | {"type": ""} == taken | {"type": ""}
 
 
 @given(manifests())
 def test_sound_manifests_are_planned_without_gaps_or_refused_in_words(data):
     try:
-        resolved = Pipeline.from_dict(data).resolve()
+        plan = Pipeline.from_dict(data).plan()
     except ManifestError as error:
-        refused = error.message
+        refused = [each for each in error.problems if not each.field.startswith(PATHS)]
     else:
         refused = None
+    assert not refused
     if refused is not None:
-        assert "cannot become" in refused
         return
-    given_by = {each["id"]: audio(each["outputs"][0]["format"]) for each in resolved["nodes"]}
-    given_by["$source"] = audio(resolved["sources"][0]["format"])
-    takes = {each["id"]: audio(each["inputs"][0]["format"]) for each in resolved["nodes"]}
-    assert {each["to"]["node"] for each in resolved["edges"]} == takes.keys()
-    seen = {"$source"}
+    resolved = plan.resolved.to_dict()
+    given_by = {("$source", each["id"]): each["format"] for each in resolved["sources"]}
+    takes = {}
+    places = {"$source": -1}
+    for place, each in enumerate(resolved["nodes"]):
+        places[each["id"]] = place
+        given_by |= {(each["id"], port["port"]): port["format"] for port in each["outputs"]}
+        takes |= {(each["id"], port["port"]): port["format"] for port in each["inputs"]}
+        assert len(each["id"].encode()) <= 64
+        assert each["runtime"] == ("python" if each["kind"] == "python" else "native")
+    fed = [(each["to"]["node"], each["to"]["port"]) for each in resolved["edges"]]
+    assert sorted(fed) == sorted(takes)
     for edge in resolved["edges"]:
-        assert given_by[edge["from"]["node"]] == takes[edge["to"]["node"]]
-        assert edge["from"]["node"] in seen
-        seen.add(edge["to"]["node"])
-    assert all(len(each["id"].encode()) <= 64 for each in resolved["nodes"])
+        source, target = ((edge[end]["node"], edge[end]["port"]) for end in ("from", "to"))
+        assert carries(given_by[source], takes[target])
+        assert places[source[0]] < places[target[0]]
+    assert 1 <= len(resolved["sources"]) <= 16
+    assert plan.runtimes.keys() | set(plan.inserted) == places.keys() - {"$source"}
+    assert Pipeline.from_dict(data).resolve() == resolved
+
+
+PATHS = ("nodes[", "connections[", "nodes")
 
 
 def refusal(call, *args):
@@ -346,3 +402,119 @@ def test_no_parameters_break_a_node(name, params):
 def test_no_text_breaks_the_readers(text):
     for read in (load_yaml, load_json):
         assert str(refusal(read, text))
+
+
+def deep(levels):
+    data = inner = {}
+    for _ in range(levels):
+        inner["a"] = {}
+        inner = inner["a"]
+    return data
+
+
+def around(value):
+    return {"nodes": [{"id": "a", "node_type": "VADNode", "params": {"x": value}}]}
+
+
+LOOP = {}
+LOOP["loop"] = LOOP
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "words"),
+    [
+        (around(float("nan")), "nodes[0].params.x", "is nan, which is no number in JSON"),
+        (around([1, float("inf")]), "nodes[0].params.x[1]", "is inf"),
+        (around(1 << 63), "nodes[0].params.x", "more than 64 bits"),
+        (around(-(1 << 63) - 1), "nodes[0].params.x", "more than 64 bits"),
+        (around("\ud800"), "nodes[0].params.x", "half of a character"),
+        (around({1: 2}), "nodes[0].params.x", "has the key 1: keys must be text"),
+        (around({"\udfff": 2}), "nodes[0].params.x", "keys must be text"),
+        (around(b"x"), "nodes[0].params.x", "is a bytes"),
+        (around({object()}), "nodes[0].params.x", "is a set"),
+        (around(deep(100_000)), None, "nested too deeply"),
+        (around(LOOP), None, "nested too deeply"),
+        (around([0] * 100_001), None, "more than 100000 values"),
+        (around(["x" * 1024] * 1025), None, "characters of text"),
+        ({"metadata": {"name": "a", "note": float("inf")}}, "metadata.note", "is inf"),
+        ({"nodes": [{"id": "a", "node_type": "VAD"}] * 257}, "nodes", "at most 256"),
+        (
+            {
+                "nodes": [{"id": "a", "node_type": "VAD"}],
+                "connections": [{"from": "a", "to": "a"}] * 1025,
+            },
+            "connections",
+            "at most 1024",
+        ),
+    ],
+)
+def test_data_that_nobody_should_send(data, field, words):
+    with pytest.raises(ManifestError) as caught:
+        Pipeline.from_dict(data)
+    assert words in str(caught.value)
+    assert field is None or caught.value.field == field
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "-Infinity", "1e999", "1" + "0" * 30, "1" + "0" * 5000, '"\\ud800"']
+)
+def test_numbers_and_texts_that_json_does_not_have(value):
+    text = json.dumps(around(0)).replace("0}}", value + "}}")
+    with pytest.raises(ManifestError, match=r"64 bits|no number|4300|half of a character"):
+        load_json(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ".nan",
+        "-.inf",
+        "0x" + "f" * 30,
+        '"\\ud800"',
+        "!!binary aGk=",
+        "!!set {a, b}",
+        "!!timestamp 2024-01-01",
+        "!!python/name:os.system",
+        "{[1]: 2}",
+        "{1: 2}",
+        "{~: 2}",
+        "{on: 2}",
+    ],
+)
+def test_values_that_yaml_has_and_json_has_not(value):
+    with pytest.raises(ManifestError):
+        load_yaml(f"nodes:\n- id: a\n  node_type: VAD\n  params: {{x: {value}}}")
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "a$", "../a", "a\n", "ä", "a\x00", "", "x" * 65, 3])
+def test_ids_that_are_none(name):
+    with pytest.raises(ManifestError) as caught:
+        load(one(id=name))
+    assert caught.value.field == "nodes[0].id"
+
+
+def test_no_more_is_read_than_a_manifest_may_have():
+    with pytest.raises(ManifestError, match="longer than"):
+        load_file(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml", ".YML"])
+def test_manifests_are_written_and_read_again(tmp_path, suffix):
+    pipeline = Pipeline.from_dict(FIRST)
+    path = tmp_path / f"out{suffix}"
+    pipeline.export(path)
+    pipeline.export(str(path))
+    again = Pipeline.from_file(path)
+    assert again.serialize() == pipeline.serialize()
+    assert again.description == "of version 0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("x.yam", 'Did you mean ".yaml"?'), ("x", "no ending"), ("no/x.json", "No")]
+)
+def test_where_no_manifest_can_be_written(tmp_path, name, words):
+    with pytest.raises(ParameterError) as caught:
+        Pipeline.from_dict(FIRST).export(tmp_path / name)
+    assert words in str(caught.value)
+    assert caught.value.field == "path"
