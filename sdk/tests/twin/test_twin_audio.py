@@ -117,6 +117,19 @@ def test_a_mix_puts_audio_where_its_time_is() -> None:
     assert len(total) == 1600
 
 
+def test_a_long_silence_of_all_inputs_is_a_jump() -> None:
+    made = start(mixed(0.0, 0.0))
+    for pts_us in (0, 30_000_000, 200_000_000):
+        made.push_audio("s0", noise(320), pts_us=pts_us)
+        made.push_audio("s1", noise(320), pts_us=pts_us)
+    made.end()
+    spans = [(o.pts_us, len(o.samples) // 16) for o in made.poll() if o.samples is not None]
+    assert spans[0] == (0, 20)
+    assert sum(length for pts_us, length in spans if pts_us < 200_000_000) == 30_020
+    assert max(length for _, length in spans) == 10_000
+    assert spans[-1] == (200_000_000, 20)
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_buffer_gives_pieces_of_one_length_and_the_rest(channels: int) -> None:
     format_ = audio(16_000, channels)

@@ -97,6 +97,11 @@ def test_what_cannot_be_calculated_fails_and_the_run_goes_on(
     assert made.metrics()["calculator"]["error_count"] == 1
 
 
+def test_a_result_may_be_too_long() -> None:
+    [failed] = data(values(text("uppercase"), "ΐ" * 20_000), "error")
+    assert "the result has more than" in failed["message"]
+
+
 def test_wrong_text_fails() -> None:
     failed = data(values(text("strip"), 3, {"txt": "a"}, ["a"]), "error")
     assert [each["code"] for each in failed] == [NODE_FAILED] * 3

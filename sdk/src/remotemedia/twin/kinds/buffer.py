@@ -24,7 +24,7 @@ def compile_buffer(node: ResolvedNode) -> Make:
     same_out(node)
     length = samples_in(rate, duration_ms * 1_000)
     overlap = samples_in(rate, overlap_ms * 1_000)
-    return lambda: _Buffer(rate, length, length - overlap)
+    return lambda: _Buffer(rate, length, max(length - overlap, 1))
 
 
 class _Buffer(State):

@@ -11,6 +11,7 @@ from remotemedia.twin.chunks import Value
 from remotemedia.twin.kinds.base import Context, Make, State, data_ports
 from remotemedia.twin.manifest import ResolvedNode
 from remotemedia.twin.params import ParamError, Params
+from remotemedia.twin.values import Unfit, checked_copy
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -35,10 +36,13 @@ class _Map(State):
     def value(self, value: Value, cx: Context) -> None:
         try:
             made = self._function(value.value)
+            checked = checked_copy(made)
+        except Unfit as error:
+            cx.fail(value.stamp, f"the result {error}")
         except ValueError as error:
             cx.fail(value.stamp, str(error))
         else:
-            cx.give(Value(value.stamp, made))
+            cx.give(Value(value.stamp, checked))
 
 
 def _words(text: str) -> JsonValue:

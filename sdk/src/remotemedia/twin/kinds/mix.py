@@ -16,6 +16,10 @@ from remotemedia.twin.params import ParamError, Params
 
 MIN_INPUTS = 2
 MAX_INPUTS = 16
+MAX_SILENCE_S = 60
+"""A longer silence of all inputs is left out, as a jump of media time."""
+MAX_PIECE_S = 10
+"""The longest piece that is given at once."""
 
 
 def compile_mix(node: ResolvedNode) -> Make:
@@ -76,14 +80,20 @@ class _Mix(State):
 
     def _mix(self, cx: Context) -> None:
         """Give as far as all inputs reach that have not ended; as far as any, once all have."""
-        if self._origin_us is None or self._last is None:
-            return
         open_ends = [each.end for each in self._inputs if not each.ended]
         until = min(open_ends) if open_ends else max(each.end for each in self._inputs)
-        count = until - self._given
-        if count <= 0:
+        while self._given < until:
+            heads = [each.pieces[0][0] for each in self._inputs if each.pieces]
+            start = min([*heads, until])
+            if start - self._given > MAX_SILENCE_S * self._rate:
+                self._given = start
+                continue
+            self._give(min(until, self._given + MAX_PIECE_S * self._rate), cx)
+
+    def _give(self, until: int, cx: Context) -> None:
+        if self._origin_us is None or self._last is None:
             return
-        total = np.zeros((self._channels, count), dtype=np.float32)
+        total = np.zeros((self._channels, until - self._given), dtype=np.float32)
         for each in self._inputs:
             self._add(each, total, until)
         pts_us = self._origin_us + micros_of(self._rate, self._given)
