@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from remotemedia._native import Engine, NativeRuntime
-    from remotemedia.planning import Plan
+    from remotemedia.planning import Plan, Source
 
 T = TypeVar("T")
 
@@ -309,7 +309,6 @@ def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
 
 def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:
     """Say what a pipeline is, for clients."""
-    source = plan.source
     try:
         manifest = pipeline.serialize()
     except ManifestError:
@@ -317,13 +316,20 @@ def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:
     return PipelineInfo(
         name=plan.name,
         ports=(
-            PipelinePort("input", "in", "audio", AudioFormat(source.rate, source.channels)),
+            *(_port(source) for source in plan.resolved.sources),
             PipelinePort("results", "out", "results"),
         ),
         manifest=manifest,
         resolved=plan.resolved.to_dict(),
         description=pipeline.description,
     )
+
+
+def _port(source: Source) -> PipelinePort:
+    audio = source.format.audio
+    if audio is None:
+        return PipelinePort(source.id, "in", "data")
+    return PipelinePort(source.id, "in", "audio", AudioFormat(audio.rate, audio.channels))
 
 
 def _parts(fault: Exception) -> tuple[str, str, str | None, str | None]:
