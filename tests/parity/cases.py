@@ -61,7 +61,11 @@ class Interrupt:
 Step = Sound | Datum | End | Interrupt
 
 Worker = Callable[[Any], Sequence[tuple[str, str, object]]]
-"""A Python node: from an item to (port, "audio" | "data" | "opaque" | "fail", value)."""
+"""A Python node: from an item to (port, kind, value).
+
+Kinds are audio, data, opaque, fail, and busy: a failure that passes, so that the frame is tried
+again and the node asked once more.
+"""
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,12 @@ def _late_source() -> list[Step]:
     ]
 
 
+def _silences() -> list[Step]:
+    times_us = (0, 12_345_678, 100_000_000)
+    pieces = [(spoken()[at : at + 4_000], us) for at, us in zip((0, 9, 99), times_us, strict=True)]
+    return [Sound(samples, us, name) for samples, us in pieces for name in "ab"]
+
+
 def _loud(item: Any) -> Sequence[tuple[str, str, object]]:
     if item.samples is None:
         return [("out", "data", {"end": True})]
@@ -171,6 +181,11 @@ def _failing(item: Any) -> Sequence[tuple[str, str, object]]:
     return [("out", "data", item.seq)]
 
 
+def _busy(item: Any) -> Sequence[tuple[str, str, object]]:
+    again: list[tuple[str, str, object]] = [("out", "busy", "try later")]
+    return (again if item.seq == 1 else []) + [("out", "data", [item.port, item.seq])]
+
+
 def _longer(item: Any) -> Sequence[tuple[str, str, object]]:
     return [] if item.samples is None else [("out", "audio", np.tile(item.samples, 2))]
 
@@ -185,7 +200,7 @@ CALCULATIONS: list[object] = [
 ]  # fmt: skip
 TEXTS: list[object] = [
     " Hello, World ", "straße ΑΣ", "", "\u2003a\u00a0b\tc\n", "añ😀", {"text": "in an object"},
-    3, None, {"words": "x"}, "\x1cseparator",
+    3, None, {"words": "x"}, "\x1cseparator", "ΐ" * 11_000,
 ]  # fmt: skip
 
 CASES: list[Case] = [
@@ -271,6 +286,20 @@ CASES: list[Case] = [
             "$source.b > mix.in-2",
         ),
         _late_source,
+    ),
+    Case(
+        "mix over a long silence",
+        graph(
+            {"a": MONO, "b": MONO},
+            [
+                node("mix", "mix", {"gains_db": [0.0, 0.0]}, MIX_TWO, MONO),
+                node("vad", "vad", ENERGY, MONO, MONO),
+            ],
+            "$source.a > mix.in-1",
+            "$source.b > mix.in-2",
+            "mix.out > vad.in",
+        ),
+        _silences,
     ),
     Case(
         "buffer",
@@ -381,6 +410,12 @@ CASES: list[Case] = [
         chain(MONO, node("python", "python", PYTHON, anything(), anything())),
         lambda: [Sound(spoken()[:12_000])],
         worker=_failing,
+    ),
+    Case(
+        "python that is busy",
+        chain(MONO, node("python", "python", PYTHON, anything(), anything())),
+        lambda: [Sound(spoken()[:2_000])],
+        worker=_busy,
     ),
     Case(
         "python that gives more than it takes",

@@ -27,13 +27,14 @@ def drive(backend: Backend, case: Case) -> list[RunOutput]:
     """Run a case to its end."""
     run = backend.Run(json.dumps(case.manifest))
     outputs: list[RunOutput] = []
+    tried: set[tuple[str, int]] = set()
     for step in case.steps():
         _step(run, step)
         outputs += run.poll()
-        outputs += _work(backend, run, case)
+        outputs += _work(backend, run, case, tried)
     run.end()
     outputs += run.poll()
-    outputs += _work(backend, run, case)
+    outputs += _work(backend, run, case, tried)
     assert run.pending() == 0
     return outputs
 
@@ -50,12 +51,12 @@ def _step(run: Run, step: Step) -> None:
         run.interrupt()
 
 
-def _work(backend: Backend, run: Run, case: Case) -> list[RunOutput]:
+def _work(backend: Backend, run: Run, case: Case, tried: set[tuple[str, int]]) -> list[RunOutput]:
     outputs: list[RunOutput] = []
     while True:
         items = run.take_work(WORK)
         if items:
-            run.complete([_done(backend, case, item) for item in items])
+            run.complete([_done(backend, case, item, tried) for item in items])
             outputs += run.poll()
             continue
         wait = run.retry_in_us()
@@ -64,12 +65,17 @@ def _work(backend: Backend, run: Run, case: Case) -> list[RunOutput]:
         time.sleep(wait / 1e6)
 
 
-def _done(backend: Backend, case: Case, item: LaneItem) -> LaneDone:
+def _done(backend: Backend, case: Case, item: LaneItem, tried: set[tuple[str, int]]) -> LaneDone:
     assert case.worker is not None, "a case with a Python node needs a worker"
     results: list[Any] = []
     for port, kind, value in case.worker(item):
         if kind == "fail":
             return item.token, backend.LaneFailure(str(value))
+        if kind == "busy":
+            if (item.node, item.seq) not in tried:
+                tried.add((item.node, item.seq))
+                return item.token, backend.LaneFailure(str(value), transient=True)
+            continue
         made: object = value
         if kind == "data":
             made = backend.LaneData(value)
