@@ -9,6 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from remotemedia.cli.pipelines import load_pipeline
@@ -35,6 +36,29 @@ def test_first_pipeline(capsys):
     said = capsys.readouterr().out
     assert "input\n└─ 48000 Hz, mono -> level-1  [LevelMeterNode" in said
     assert "└─ 16000 Hz, mono -> speech  [VADNode" in said
+
+
+def test_graph(tmp_path, capsys, monkeypatch):
+    from remotemedia.files import AudioWriter
+
+    monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "0")
+    wave = 0.3 * np.sin(np.arange(16000 * 3) / 10, dtype=np.float32)
+    left, right = wave.copy(), wave.copy()
+    left[:16000] = 0
+    left[32000:] = 0
+    right[16000:] = 0
+    with AudioWriter(tmp_path / "call.wav", 16000, 2) as file:
+        file.write(np.stack([left, right]))
+    monkeypatch.setattr(sys, "argv", ["graph.py", str(tmp_path / "call.wav")])
+    runpy.run_path(str(EXAMPLES / "graph.py"), run_name="__main__")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "two-speakers"
+    assert "   ├─ left: 16000 Hz, mono -> agent  [VADNode, python]" in said
+    assert said[-3:] == [
+        "customer spoke from 0 to 1030 ms",
+        "agent spoke from 970 to 2030 ms",
+        "3.0 s of audio in the mix",
+    ]
 
 
 def test_own_nodes(engine, lanes):
