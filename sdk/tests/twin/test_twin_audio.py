@@ -315,3 +315,20 @@ def test_wrong_sources_and_frames_are_refused() -> None:
     values = start(chain(DATA, node("text", {"operation": "strip"}, DATA)))
     with pytest.raises(RuntimeFault, match="no audio"):
         values.push_audio("input", noise(10))
+
+
+@pytest.mark.parametrize(
+    ("quality", "kept_hz", "stopped_hz", "db"),
+    [("low", 6_000, 10_000, 60.0), ("medium", 6_600, 9_400, 80.0), ("high", 7_000, 9_000, 100.0)],
+)
+def test_each_quality_keeps_what_it_promises(
+    quality: str, kept_hz: int, stopped_hz: int, db: float
+) -> None:
+    def power_db(hz: int, expected: Any) -> float:
+        samples = tone(1.0, 48_000, hz) * 2
+        made = heard(through("resample", {"quality": quality}, samples, audio(48_000), MONO))
+        difference = (made - expected)[1_000:-1_000].astype(np.float64)
+        return float(10 * np.log10(np.mean(difference**2) / 0.5))
+
+    assert power_db(kept_hz, tone(1.0, 16_000, kept_hz) * 2) < -db
+    assert power_db(stopped_hz, 0.0) < -db
