@@ -64,10 +64,9 @@ impl Executor {
                 instance: id,
                 node: planned.id.clone(),
                 entry: python.entry.clone(),
-                port: letter.port.map_or_else(
-                    || Arc::default(),
-                    |port| planned.inputs[usize::from(port)].name.clone(),
-                ),
+                port: letter.port.map_or_else(Arc::default, |port| {
+                    planned.inputs[usize::from(port)].name.clone()
+                }),
                 meta: letter.meta,
                 end: letter.port.is_none(),
                 payload: letter.payload,

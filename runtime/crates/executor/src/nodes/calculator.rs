@@ -60,11 +60,11 @@ impl Operation {
             Operation::Power if a == 0.0 && b < 0.0 => return Err(by_zero),
             Operation::Power => a.powf(b),
             // The sign of the divisor, as in Python.
-            Operation::Modulo => match a % b {
-                rest if rest == 0.0 => 0.0_f64.copysign(b),
-                rest if (rest < 0.0) != (b < 0.0) => rest + b,
-                rest => rest,
-            },
+            Operation::Modulo => {
+                let rest = a % b;
+                let other = rest != 0.0 && (rest < 0.0) != (b < 0.0);
+                if other { rest + b } else { rest.abs().copysign(b) }
+            }
         })
     }
 }

@@ -25,6 +25,94 @@ pub fn node(id: &str, kind: &str, params: Value, input: Value, output: Option<Va
            "inputs": [port("in", input)], "outputs": outputs})
 }
 
+pub fn audio(rate: u32, channels: u8) -> Value {
+    json!({"type": "audio", "rate": rate, "channels": channels})
+}
+
+pub fn data() -> Value {
+    json!({"type": "data"})
+}
+
+pub fn any(rate: u32) -> Value {
+    json!({"type": "any", "rate": rate, "channels": 1})
+}
+
+/// A node with named ports.
+pub fn ported(
+    id: &str,
+    kind: &str,
+    params: Value,
+    inputs: &[(&str, Value)],
+    outputs: &[(&str, Value)],
+) -> Value {
+    let ports = |ports: &[(&str, Value)]| -> Vec<Value> {
+        ports.iter().map(|(port, format)| json!({"port": port, "format": format})).collect()
+    };
+    let runtime = if kind == "python" { "python" } else { "native" };
+    json!({"id": id, "kind": kind, "runtime": runtime, "params": params,
+           "inputs": ports(inputs), "outputs": ports(outputs)})
+}
+
+pub fn python_params() -> Value {
+    json!({"entry": "user:node", "mailbox_frames": 50, "mailbox_ms": 1000})
+}
+
+/// A manifest with links as `node.port`.
+pub fn graph(sources: &[(&str, Value)], nodes: &[Value], links: &[(&str, &str)]) -> Value {
+    let end = |text: &str| {
+        let (node, port) = text.split_once('.').unwrap();
+        json!({"node": node, "port": port})
+    };
+    let edges: Vec<Value> =
+        links.iter().map(|(from, to)| json!({"from": end(from), "to": end(to)})).collect();
+    let sources: Vec<Value> =
+        sources.iter().map(|(id, format)| json!({"id": id, "format": format})).collect();
+    json!({"version": "resolved/1", "name": "test", "sources": sources, "nodes": nodes,
+           "edges": edges})
+}
+
+/// An offline executor with one stream of a graph.
+pub fn offline(manifest: &Value) -> (Executor, InstanceId) {
+    let mut executor = Executor::new(remotemedia_executor::ExecutorConfig::offline());
+    let id = executor.create(Arc::new(compile(manifest).unwrap()));
+    executor.open_stream(id, STREAM);
+    (executor, id)
+}
+
+/// A frame with so many channels.
+pub fn meta_of(rate: u32, channels: u8, seq: u64, pts_us: u64) -> FrameMeta {
+    let mut meta = meta(rate, STREAM, seq, pts_us);
+    meta.format.channels = ChannelCount::new(channels).unwrap();
+    meta
+}
+
+/// What a node put out by a port: where the audio begins, and its samples.
+pub fn heard(outputs: &[Output], node: &str, port: u8) -> Vec<(u64, Vec<f32>)> {
+    outputs
+        .iter()
+        .filter(|output| *output.node == *node && output.port == Some(port))
+        .filter_map(|output| match &output.kind {
+            remotemedia_executor::OutputKind::Audio(frame) => {
+                Some((output.meta.pts_us, frame.samples.to_vec()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The values that a node put out, and the messages of its errors.
+pub fn values(outputs: &[Output], node: &str) -> Vec<String> {
+    outputs
+        .iter()
+        .filter(|output| *output.node == *node)
+        .filter_map(|output| match &output.kind {
+            remotemedia_executor::OutputKind::Node(json) => Some(json.to_string()),
+            remotemedia_executor::OutputKind::Error { message, .. } => Some(message.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
 pub fn edge(from: &str, to: &str) -> Value {
     let (node, port) = if from == "$source" { ("$source", "input") } else { (from, "out") };
     json!({"from": {"node": node, "port": port}, "to": {"node": to, "port": "in"}})
