@@ -233,8 +233,8 @@ def test_an_empty_pipeline_cannot_run():
         Pipeline().plan()
 
 
-def test_worker_processes_come_later():
-    with pytest.raises(NotInThisVersion) as caught:
+def test_a_node_of_which_a_process_cannot_know_is_refused():
+    with pytest.raises(ParameterError, match="top level") as caught:
         resolve(node(isolation="process")(lambda audio: None))
     assert caught.value.field == "nodes[0].isolation"
 

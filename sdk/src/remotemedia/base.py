@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import (
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 RuntimeHint = Literal["auto", "rust", "python"]
 """Where a node should run: the planner's choice, natively, or in Python."""
 Isolation = Literal["thread", "process"]
-"""Where a Python node runs; ``process`` is for a later version."""
+"""Where a Python node runs: ``thread`` is in this process, ``process`` in one of its own."""
 PortType = Literal["audio", "data", "any"]
 """What goes through a port: audio, a JSON value, or whatever a Python node takes and gives."""
 
@@ -126,7 +128,7 @@ class Node:
         Args:
             name: kept for the node's own use.
             runtime_hint: where the node should run.
-            isolation: where a Python node runs.
+            isolation: where a Python node runs; ``process`` is a process of its own.
         """
         self.name = name
         self.runtime_hint = runtime_hint
@@ -243,7 +245,8 @@ def node(
         input_channels: the same for channels.
         output_rate: rate of the audio that it returns; None is the input's.
         output_channels: the same for channels.
-        isolation: where it runs; ``process`` is for a later version.
+        isolation: ``process`` runs it in a process of its own, which may fail or block as it likes;
+            the function must be at the top level of a module.
     """
 
     def wrap(function: Callable[P, R]) -> FunctionNode[P, R]:
@@ -326,16 +329,33 @@ def required(process: Callable[..., object]) -> int:
     )
 
 
-def check_placement(node: Node, field: str) -> None:
-    """Refuse what only a later version can do.
+def check_placement(node: Node, field: str, isolation: Isolation | None = None) -> None:
+    """Refuse a node that cannot run where it shall.
+
+    Args:
+        node: the node.
+        field: its field, for errors.
+        isolation: where it shall run; None is what it says itself.
 
     Raises:
-        NotInThisVersion: for ``isolation="process"``.
+        ParameterError: it cannot be taken to a process of its own.
+        NotInThisVersion: this system has no worker processes yet.
     """
-    if node.isolation == "process":
+    if (isolation or node.isolation) != "process" or isinstance(node, BuiltinNode):
+        return
+    if os.name != "posix":
         raise NotInThisVersion(
-            'isolation="process" is not in this version.', field=f"{field}.isolation"
+            f'isolation="process" is not in this version on {sys.platform}.',
+            field=f"{field}.isolation",
         )
+    from remotemedia.workers.shipping import check
+
+    try:
+        check(node)
+    except ParameterError as error:
+        raise ParameterError(
+            error.message, field=f"{field}.isolation", hint=error.hint
+        ) from error.__cause__
 
 
 def kind_of(type_name: str) -> str:

@@ -23,7 +23,14 @@ from remotemedia.lanes.pool import ThreadPool
 from remotemedia.lanes.runners import Runners
 
 if TYPE_CHECKING:
-    from remotemedia._native import FailureType, LaneDone, LaneEngine, LaneItem, LaneResult
+    from remotemedia._native import (
+        FailureType,
+        LaneDone,
+        LaneEngine,
+        LaneFailure,
+        LaneItem,
+        LaneResult,
+    )
     from remotemedia.planning import Plan
     from remotemedia.workers import Done, Limits, Worker
 
@@ -98,7 +105,7 @@ class Lanes:
             calling = Calling.of(entry.node)
             recipe = Recipe(entry.node, calling, outputs[node_id])
             self._recipes[plan.name, node_id] = recipe
-            if getattr(entry, "isolation", entry.node.isolation) == "process":
+            if entry.isolation == "process":
                 self._workers[plan.name, node_id] = self._worker(plan.name, node_id, recipe)
 
     def start(self) -> None:
@@ -448,7 +455,7 @@ class Lanes:
         counts["remotemedia_workers"] = float(sum(each.pid is not None for each in workers))
         return counts
 
-    def _failed(self, mailbox: Mailbox, error: BaseException) -> object:
+    def _failed(self, mailbox: Mailbox, error: BaseException) -> LaneFailure:
         self._counts["failures"] += 1
         if not mailbox.failing:
             mailbox.failing = True

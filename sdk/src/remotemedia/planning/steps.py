@@ -13,6 +13,7 @@ from remotemedia.base import (
     OUT_PORT,
     BuiltinNode,
     FunctionNode,
+    Isolation,
     Node,
     PortType,
     check_placement,
@@ -47,6 +48,7 @@ class PythonEntry:
     entry: str
     mailbox_frames: int = 50
     mailbox_ms: int = 1000
+    isolation: Isolation = "thread"
 
 
 @dataclass
@@ -210,7 +212,11 @@ def _python_step(planned: PlannedNode) -> Step:
             process_of(inner)
         except ParameterError as error:
             raise _moved(error, f"{where}.params") from error.__cause__
-        entry = PythonEntry(inner, node.entry, node.mailbox_frames, node.mailbox_ms)
+        isolation = node.isolation if node.isolation != "thread" else inner.isolation
+        check_placement(inner, where, isolation)
+        entry = PythonEntry(
+            inner, node.entry, node.mailbox_frames, node.mailbox_ms, isolation=isolation
+        )
     else:
         inner = node
         try:
@@ -219,7 +225,7 @@ def _python_step(planned: PlannedNode) -> Step:
             raise _moved(error, where) from None
         if isinstance(node, FileWriterNode):
             inner = node.seen_from(planned.base)
-        entry = PythonEntry(inner, entry_of(node))
+        entry = PythonEntry(inner, entry_of(node), isolation=node.isolation)
     if isinstance(inner, BuiltinNode):
         takes, gives = inner.input_type, inner.output_type
     else:

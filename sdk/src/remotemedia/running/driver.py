@@ -195,6 +195,11 @@ def recipes_of(plan: Plan) -> dict[str, Recipe]:
         for node in plan.resolved.nodes
     }
     return {
-        name: Recipe(entry.node, outputs[name], frozenset(fed.get(name, ())))
+        name: Recipe(
+            entry.node,
+            outputs[name],
+            frozenset(fed.get(name, ())),
+            entry.isolation == "process",
+        )
         for name, entry in plan.python.items()
     }

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         LaneResult,
         LaneValue,
     )
+    from remotemedia.running.isolated import IsolatedInstance
 
 T = TypeVar("T")
 
@@ -49,11 +50,13 @@ class Recipe:
         node: what instances are made of.
         outputs: the format of audio by output; None where an output takes none.
         fed: the outputs from which other nodes take.
+        isolated: it runs in a process of its own.
     """
 
     node: Node
     outputs: Mapping[str, AudioFormat | None]
     fed: frozenset[str] = frozenset()
+    isolated: bool = False
 
 
 class Workers:
@@ -73,7 +76,7 @@ class Workers:
         self.backend = backend
         self._pipeline = pipeline
         self._recipes = recipes
-        self._instances: dict[tuple[str, str], _Instance] = {}
+        self._instances: dict[tuple[str, str], _Instance | IsolatedInstance] = {}
         self._changed = threading.Condition()
         self._cancelled = False
 
@@ -147,12 +150,21 @@ class Workers:
         self._instances.clear()
         self.loop.stop()
 
-    def _instance(self, node: str, stream: str) -> _Instance:
+    def _instance(self, node: str, stream: str) -> _Instance | IsolatedInstance:
         key = (node, stream)
         if key not in self._instances:
             session = NodeSession("offline", "p1", stream, self._pipeline, node)
-            self._instances[key] = _Instance(self, self._recipes[node], session)
+            self._instances[key] = self._make(self._recipes[node], session)
         return self._instances[key]
+
+    def _make(self, recipe: Recipe, session: NodeSession) -> _Instance | IsolatedInstance:
+        if not recipe.isolated:
+            return _Instance(self, recipe, session)
+        from remotemedia.running.isolated import IsolatedInstance, Sorting
+
+        sorting = Sorting(recipe.outputs, recipe.fed)
+        metrics = self.metrics[session.node]
+        return IsolatedInstance(recipe.node, sorting, session, self.backend, metrics, self.failures)
 
 
 class _Instance:

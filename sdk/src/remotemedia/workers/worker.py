@@ -273,7 +273,7 @@ class Worker:
         port = b"" if name == IN_PORT else name.encode()
         flags, channels, count, tail = 0, 0, 0, port
         samples = item.samples
-        if getattr(item, "end", False):
+        if not name or getattr(item, "end", False):
             flags = FLAG_LAST
         elif samples is None:
             flags = FLAG_VALUE

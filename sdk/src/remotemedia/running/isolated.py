@@ -1,0 +1,148 @@
+"""A Python node of a run that is in a worker process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, cast
+
+from remotemedia.errors import NodeError
+from remotemedia.formats import AudioFormat
+from remotemedia.lanes.calling import Calling
+from remotemedia.lanes.results import Results, is_json, plain_of
+from remotemedia.workers import Done, Failed, Limits, Work, Worker
+
+if TYPE_CHECKING:
+    from remotemedia.base import Node
+    from remotemedia.frames import NodeSession, Samples
+    from remotemedia.running.backend import Backend, LaneDone, LaneItem, LaneResult, LaneValue
+    from remotemedia.twin.metrics import NodeMetrics
+
+LIMITS = Limits(frame=600.0, frozen=60.0)
+"""Nobody waits for a frame offline, so a node may take its time."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What is no audio, on its way from a worker."""
+
+    value: object
+    opaque: bool
+
+
+def carried(value: object, fed: bool) -> Carried:
+    """Decide whether a value is JSON; to where another node is `fed` it goes as it is."""
+    if is_json(value):
+        return Carried(value, opaque=False)
+    if fed:
+        return Carried(value, opaque=True)
+    try:
+        return Carried(plain_of(value), opaque=False)
+    except NodeError:
+        return Carried(value, opaque=True)
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """Sorts what a node returns, in the worker."""
+
+    outputs: Mapping[str, AudioFormat | None]
+    fed: frozenset[str]
+
+    def __call__(self, value: object) -> list[object]:
+        """Give the results with their ports."""
+        results: Results[Carried] = Results(
+            self.outputs, lambda port, data: carried(data, port in self.fed)
+        )
+        return list(results.of(value))
+
+
+class IsolatedInstance:
+    """A node with its state, in a process of its own. It lives as long as the run."""
+
+    def __init__(
+        self,
+        node: Node,
+        sorting: Sorting,
+        session: NodeSession,
+        backend: Backend,
+        metrics: NodeMetrics,
+        failures: dict[str, BaseException],
+    ) -> None:
+        """Start the process."""
+        self._session = session
+        self._backend = backend
+        self._metrics = metrics
+        self._failures = failures
+        self._lock = threading.Lock()
+        self._ends: frozenset[int] = frozenset()
+        self._left = 0
+        self._done: list[LaneDone] = []
+        self._began = 0
+        self._working: Future[list[LaneDone]] = Future()
+        work = Work(session.pipeline, session.node, node, Calling.of(node), sorting)
+        self._worker = Worker(work, self._completed, LIMITS)
+        self._worker.start()
+        self._stream = self._worker.stream(
+            session.id, session.participant, session.stream, on_end=lambda: None
+        )
+
+    def start(self, batch: Sequence[LaneItem]) -> Future[list[LaneDone]]:
+        """Work on frames."""
+        working: Future[list[LaneDone]] = Future()
+        with self._lock:
+            self._working, self._done, self._left = working, [], len(batch)
+            self._ends = frozenset(item.token for item in batch if not item.port or item.end)
+            self._began = perf_counter_ns()
+        for item in batch:
+            self._worker.put(self._stream, item)
+        self._worker.flush()
+        return working
+
+    def abandon(self) -> None:
+        """Let go of the frames."""
+        self._worker.close(wait=False)
+
+    def finish(self) -> Future[None]:
+        """Clean up and end the process."""
+        finished: Future[None] = Future()
+
+        def close() -> None:
+            self._worker.close()
+            finished.set_result(None)
+
+        threading.Thread(target=close, name="remotemedia-worker-close", daemon=True).start()
+        return finished
+
+    def _completed(self, done: list[Done]) -> None:
+        with self._lock:
+            now = perf_counter_ns()
+            for token, result in done:
+                if token not in self._ends:
+                    self._metrics.took((now - self._began) // len(done))
+                self._done.append((token, self._result(token, result)))
+            self._began = now
+            self._left -= len(done)
+            finished = self._left == 0
+        if finished:
+            self._working.set_result(self._done)
+
+    def _result(self, token: int, result: list[object] | Failed) -> Sequence[LaneResult] | object:
+        if isinstance(result, Failed):
+            self._metrics.error_count += 1
+            error = NodeError(result.message)
+            error.node, error.traceback = self._session.node, result.traceback
+            self._failures[self._session.node] = error
+            return self._backend.LaneFailure(result.message, result.traceback, result.transient)
+        self._metrics.success_count += token not in self._ends
+        pairs = cast("list[tuple[str, Samples | Carried]]", result)
+        return [(port, self._value(value)) for port, value in pairs]
+
+    def _value(self, value: Samples | Carried) -> LaneValue:
+        if not isinstance(value, Carried):
+            return value
+        make = self._backend.LaneOpaque if value.opaque else self._backend.LaneData
+        return make(value.value)

@@ -1,0 +1,169 @@
+"""Nodes that run in worker processes: these must be able to import them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import numpy as np
+
+from remotemedia import AudioFrame, Node, node
+
+
+@node(isolation="process")
+def where(audio, session):
+    return {
+        "pid": os.getpid(),
+        "executable": sys.executable,
+        "mark": os.environ.get("REMOTEMEDIA_TEST_MARK"),
+        "session": [session.id, session.participant, session.stream, session.pipeline],
+        "seq": session.seq,
+    }
+
+
+@node(isolation="process")
+def double(audio):
+    return audio * 2
+
+
+@node(isolation="process")
+async def double_later(audio):
+    await asyncio.sleep(0)
+    return audio * 2
+
+
+@node(isolation="process")
+def several(audio):
+    yield {"first": float(audio[0])}
+    yield None
+    yield audio
+    yield "last"
+
+
+@node(isolation="process")
+async def several_later(audio):
+    yield {"first": float(audio[0])}
+    await asyncio.sleep(0)
+    yield audio
+    yield "last"
+
+
+class Counter(Node):
+    """Counts the frames of its stream, and does what their first sample says."""
+
+    def __init__(self, step=1):
+        super().__init__(isolation="process")
+        self.step = step
+        self.count = 0
+        self.kept = []
+
+    def initialize(self):
+        self.count = 0
+
+    def process(self, frame: AudioFrame):
+        self.count += self.step
+        self.kept.append(frame.samples)
+        behave(float(frame.samples.flat[0]))
+        same = all((each == each.flat[0]).all() for each in self.kept)
+        return {"count": self.count, "pid": os.getpid(), "same": bool(same)}
+
+
+class CounterLater(Counter):
+    async def process(self, frame: AudioFrame):
+        return super().process(frame)
+
+
+KILL, EXIT, RAISE, BLOCK, FREEZE, GARBAGE, UNPICKLABLE = range(2, 9)
+
+
+def behave(what):
+    if what == KILL:
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == EXIT:
+        os._exit(3)
+    elif what == RAISE:
+        raise ZeroDivisionError("by nothing")
+    elif what == BLOCK:
+        threading.Event().wait()
+    elif what == FREEZE:
+        ctypes.PyDLL(None).pause()  # with the interpreter's lock
+    elif what == GARBAGE:
+        # The socket to the parent is the only stream socket that this process has.
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            if os.path.exists(f"/proc/self/fd/{fd}") or fd > 2:
+                with contextlib.suppress(OSError):
+                    socket.socket(fileno=os.dup(fd)).sendall(b"garbage" * 1000)
+        threading.Event().wait()
+
+
+class Writing(Node):
+    """Writes what is called into a file."""
+
+    def __init__(self, path):
+        super().__init__(isolation="process")
+        self.path = path
+
+    def note(self, what):
+        with open(self.path, "a") as file:
+            file.write(f"{what}\n")
+
+    async def initialize(self):
+        self.note("initialize")
+
+    def process(self, audio):
+        self.note("process")
+
+    def flush(self):
+        self.note("flush")
+
+    def cleanup(self):
+        self.note("cleanup")
+
+
+class WritingLater(Writing):
+    async def process(self, audio):
+        self.note("process")
+
+
+@node(isolation="process")
+def slow(audio, session):
+    if session.id.startswith("slow"):
+        time.sleep(0.5)
+    return session.id
+
+
+class Unloadable(Node):
+    """Can be made here and not in a worker."""
+
+    def __init__(self, pid):
+        super().__init__(isolation="process")
+        if pid != os.getpid():
+            raise RuntimeError("not here")
+
+    def process(self, audio):
+        return 1
+
+
+class NotPicklable(Node):
+    def __init__(self, thing):
+        super().__init__(isolation="process")
+
+    def process(self, audio):
+        return 1
+
+
+@node(isolation="process")
+def sizes(audio):
+    return np.concatenate([audio, audio])
+
+
+@node(isolation="process")
+def tell(value):
+    return repr(value)
