@@ -103,6 +103,8 @@ def test_nodes_says_everything_about_one(run):
     assert re.search(r"threshold +number 0.0..1.0 +0.5 +yes +probability from which", out)
     code, out, _ = run("nodes", "PythonNode")
     assert re.search(r"entry +string +required", out)
+    assert re.search(r"path +string +None +a file", run("nodes", "AudioSource")[1])
+    assert re.search(r"gains_db +list of number -120.0..60.0 +None", run("nodes", "Mix")[1])
 
 
 def test_nodes_knows_the_nearest(run):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remotemedia import ManifestError, Pipeline
+from remotemedia.runtime import unavailable
 from remotemedia.twin import Run
 
 AUDIO = {
@@ -89,8 +90,12 @@ def planned(data):
 @given(graphs())
 def test_what_is_planned_is_taken(data):
     plan = planned(data)
-    if plan is not None:
-        Run(plan.resolved.to_json())
+    if plan is None:
+        return
+    Run(plan.resolved.to_json())
+    native = unavailable("Run")[0]
+    if native is not None:
+        native.check_manifest(plan.resolved.to_json())
 
 
 @given(graphs(), st.randoms(use_true_random=False))

@@ -123,3 +123,10 @@ def test_a_node_called_input_is_not_the_source():
     drawn = Pipeline("p").add_node("input", VADNode()).inspect()
     assert [each.id for each in drawn.nodes] == ["$input", "input"]
     assert "└─ 16000 Hz, mono -> input  [VADNode" in drawn.text()
+
+
+def test_what_a_python_node_names_is_shown(tmp_path):
+    (tmp_path / "n.py").write_text("def mine(audio): pass\n")
+    data = {"nodes": [{"id": "a", "node_type": "PythonNode", "params": {"entry": "n.py:mine"}}]}
+    drawn = Pipeline.from_dict(data, base=tmp_path).inspect()
+    assert "-> a  [n.py:mine, python]" in drawn.text()

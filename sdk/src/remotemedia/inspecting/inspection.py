@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remotemedia.base import BuiltinNode, Node
+from remotemedia.nodes.python import PythonNode
 from remotemedia.planning.resolved import SOURCE_NODE, PortFormat, PortRef
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class DrawnNode:
 
     Attributes:
         id: its id; that of a source has a ``$`` before it where no node stands for it.
-        type: the node type, or the kind of a converter.
+        type: the node type, what a `PythonNode` names, or the kind of a converter.
         runtime: ``native`` or ``python``; empty for a source.
         reason: why it does not run natively.
         own: it is written in Python, so that there is no choice.
@@ -155,7 +156,7 @@ def _drawn(plan: Plan, node: ResolvedNode) -> DrawnNode:
     choice = plan.machine if inserted else plan.runtimes[node.id]
     return DrawnNode(
         id=node.id,
-        type=node.kind if inserted else _type(plan.nodes[node.id]),
+        type=node.kind if inserted else _named(plan, node.id),
         runtime=choice.runtime,
         reason=choice.reason,
         own=node.id in plan.python,
@@ -169,6 +170,11 @@ def _source_id(plan: Plan, source: str) -> str:
     node = plan.nodes.get(source)
     # A node that is no source may be called "input" too.
     return source if node is not None and not node.inputs else f"${source}"
+
+
+def _named(plan: Plan, id_: str) -> str:
+    node = plan.nodes[id_]
+    return node.entry if isinstance(node, PythonNode) else _type(node)
 
 
 def _type(node: Node) -> str:

@@ -148,10 +148,14 @@ def parameters(cls: type[BuiltinNode]) -> list[ParameterInfo]:
 def _type_text(schema: Mapping[str, object]) -> str:
     options = schema.get("anyOf")
     if isinstance(options, list):
-        return " | ".join(_type_text(each) for each in options if each != {"type": "null"})
+        texts = [_type_text(each) for each in options if each != {"type": "null"}]
+        return " | ".join(dict.fromkeys(texts))
     values = schema.get("enum")
     if isinstance(values, list):
         return " | ".join(f'"{value}"' for value in values)
+    items = schema.get("items")
+    if isinstance(items, dict):
+        return f"list of {_type_text(items)}"
     low, high = schema.get("minimum"), schema.get("maximum")
     bounds = f" {low}..{high}" if low is not None and high is not None else ""
     return f"{schema.get('type', 'any')}{bounds}"
