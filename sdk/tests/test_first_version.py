@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from remotemedia import Pipeline
+from remotemedia import Node, ParameterError, Pipeline
 
 NODES = '''
 import asyncio
@@ -46,9 +46,10 @@ class Counter(Node):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.samples = 0
+        self.samples = self.config.get("start", 0)
 
     def process(self, data):
+        self.logger.debug("%s counts", self.name)
         self.samples += data.shape[-1]
         return None
 
@@ -92,10 +93,10 @@ def manifest(*nodes, **rest):
 
 
 def test_nodes_with_tuples(folder):
-    data = manifest(("Doubler", {"factor": 3.0}), ("Counter", {}))
+    data = manifest(("Doubler", {"factor": 3.0}), ("Counter", {"start": 5}))
     (folder / "old.json").write_text(json.dumps(data))
     result = Pipeline.from_file(folder / "old.json").run((np.full(8000, 0.1, np.float32), 8000))
-    assert [each.data for each in result.events] == [{"samples": 8000}]
+    assert [each.data for each in result.events] == [{"samples": 8005}]
 
 
 def test_nodes_give_audio(folder):
@@ -132,3 +133,22 @@ def test_the_names_of_before():
     assert core.Pipeline is pipeline.Pipeline is Pipeline
     assert node.NodeError is exceptions.NodeError
     assert issubclass(exceptions.PipelineError, exceptions.RemoteMediaError)
+
+
+def test_keywords_are_taken_by_those_who_say_so():
+    class Any(Node):
+        def __init__(self, name=None, **rest):
+            super().__init__(name, **rest)
+
+        def process(self, data):
+            """Do nothing."""
+
+    class Plain(Node):
+        def process(self, data):
+            """Do nothing."""
+
+    assert Any(limit=3).config == {"limit": 3}
+    assert (Any().name, Any("x").name, Plain().name) == ("Any", "x", "Plain")
+    assert Any(limit=3).fresh().config == {"limit": 3}
+    with pytest.raises(ParameterError, match='no parameter "limit"'):
+        Plain(limit=3)

@@ -30,8 +30,20 @@ def _constructor(cls: type) -> Callable[..., None]:
 
 @cache
 def _signature(cls: type) -> inspect.Signature:
-    full = inspect.signature(_constructor(cls))
-    return full.replace(parameters=list(full.parameters.values())[1:])
+    constructor = _constructor(cls)
+    full = inspect.signature(constructor)
+    parameters = list(full.parameters.values())[1:]
+    if constructor is _base_constructor():
+        # It takes any keyword for classes that say so themselves; alone it takes what it names.
+        parameters = [each for each in parameters if each.kind is not each.VAR_KEYWORD]
+    return full.replace(parameters=parameters)
+
+
+@cache
+def _base_constructor() -> Callable[..., None]:
+    from remotemedia.base import Node
+
+    return _constructor(Node)
 
 
 def bind(cls: type, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:

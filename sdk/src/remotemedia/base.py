@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 import re
 import sys
@@ -122,15 +123,19 @@ class Node:
         *,
         runtime_hint: RuntimeHint = "auto",
         isolation: Isolation = "thread",
+        **config: object,
     ) -> None:
         """Take what every node takes.
 
         Args:
-            name: kept for the node's own use.
+            name: kept for the node's own use; None is the name of the class.
             runtime_hint: where the node should run.
             isolation: where a Python node runs; ``process`` is a process of its own.
+            config: kept as ``self.config``, where a class takes any keyword and passes it on.
         """
-        self.name = name
+        self.name = name or type(self).__name__
+        self.config: Mapping[str, object] = config
+        self.logger = logging.getLogger(type(self).__module__)
         self.runtime_hint = runtime_hint
         self.isolation = isolation
 
