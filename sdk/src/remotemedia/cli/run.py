@@ -298,7 +298,7 @@ class _Printer:
                     self._output.file.write(text + "\n")
                     self._output.file.flush()
             return
-        event = typed(output)
+        event = typed(output, text)
         job.summary.add(event)
         line = None if self._quiet else describe(event)
         if line is not None:

@@ -148,6 +148,14 @@ def parse(text: str) -> Event | None:
     return event_of(message, text) if isinstance(message, dict) else None
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def text_of(message: Mapping[str, Json]) -> str:
+    """Write a message as it would be received."""
+    return _encode(message)
+
+
 def event_of(message: Mapping[str, Json], text: str | None = None) -> Event | None:
     """Make an event of a message; None where it is no result.
 
@@ -158,7 +166,7 @@ def event_of(message: Mapping[str, Json], text: str | None = None) -> Event | No
     if "seq" not in message or "type" not in message:
         return None
     if text is None:
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        text = text_of(message)
     type_ = str(message["type"])
     data = message.get("data")
     head = {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from remotemedia.client.events import Event, Unknown, event_of
+from remotemedia.client.events import text_of as message_text
 
 if TYPE_CHECKING:
-    from remotemedia.client.events import Json
+    from remotemedia.client.events import Data, Json
     from remotemedia.frames import Samples
     from remotemedia.running.backend import RunOutput
 
@@ -31,8 +31,8 @@ class ValueEvent(Event):
     port: str = "out"
 
 
-def typed(output: RunOutput) -> Event:
-    """Give an output of a run as an event."""
+def typed(output: RunOutput, text: str | None = None) -> Event:
+    """Give an output of a run as an event; `text` is what `text_of` gives, if it is there."""
     if output.kind == "audio" and output.samples is not None:
         return AudioEvent(
             type="audio",
@@ -51,11 +51,9 @@ def typed(output: RunOutput) -> Event:
             port=output.port,
         )
     message = cast("dict[str, Json]", output.message)
-    return event_of(message) or Unknown(type="", node=output.node, data=message)
+    return event_of(message, text) or Unknown(type="", node=output.node, data=message)
 
 
 def text_of(output: RunOutput) -> str | None:
     """Give a message as JSON on one line; None for audio and objects."""
-    if output.message is None:
-        return None
-    return json.dumps(output.message, ensure_ascii=False, separators=(",", ":"))
+    return None if output.message is None else message_text(cast("Data", output.message))
