@@ -79,7 +79,8 @@ class Call(Generic[R]):
         self._process = process_of(node)
         self._calling = calling
         self._session = session
-        self._results = results
+        self.results = self._results = results
+        """Converts what the node returned."""
 
     def on_thread(self, item: Item) -> list[R]:
         """Process a frame by a ``def`` or a generator."""
@@ -102,12 +103,14 @@ class Call(Generic[R]):
 
     async def on_loop(self, item: Item) -> list[R]:
         """Process a frame by an ``async def`` or an async generator."""
+        return self.results(await self.begin(item))
+
+    def begin(self, item: Item) -> Awaitable[object]:
+        """Begin to process a frame by an ``async def`` or an async generator."""
         value = self._call(item)
         if self._calling.generator:
-            value = await _all_async(cast("AsyncIterator[object]", value))
-        else:
-            value = await cast("Awaitable[object]", value)
-        return self._results(value)
+            return _all_async(cast("AsyncIterator[object]", value))
+        return cast("Awaitable[object]", value)
 
     async def results_on_loop(self, value: object) -> list[R]:
         """Convert what any kind of method returned."""

@@ -86,7 +86,7 @@ class Lanes:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._outbox: list[LaneDone] = []
         self._loop: asyncio.AbstractEventLoop
-        self._runners: Runners
+        self._runners: Runners[Mailbox]
         self._pool = ThreadPool()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -114,7 +114,7 @@ class Lanes:
             worker.start()
         self._fd = self._engine.lane_fd()
         self._loop = asyncio.new_event_loop()
-        self._runners = Runners(self._loop)
+        self._runners = Runners(self._loop, self._work_on_loop)
         self._loop.add_reader(self._fd, self._readable)
         self._thread = threading.Thread(target=self._run, name="remotemedia-lanes", daemon=True)
         self._thread.start()
@@ -258,7 +258,7 @@ class Lanes:
 
     def _start(self, mailbox: Mailbox) -> None:
         if mailbox.recipe.calling.on_loop:
-            self._runners.submit(partial(self._work_on_loop, mailbox))
+            self._runners.submit(mailbox)
         else:
             self._pool.submit(lambda: self._work_on_thread(mailbox))
 
@@ -324,10 +324,10 @@ class Lanes:
 
     async def _work_on_loop(self, mailbox: Mailbox) -> None:
         mailbox.task = asyncio.current_task()
-        while (item := mailbox.take()) is not None:
+        while (item := mailbox.pop() or mailbox.take()) is not None:
             try:
                 call = mailbox.call or await self._prepare_on_loop(mailbox)
-                self._later((item.token, await call.on_loop(item)))
+                self._later((item.token, call.results(await call.begin(item))))
                 mailbox.failing = False
             except (Exception, SystemExit, asyncio.CancelledError) as error:
                 self._later((item.token, self._failed(mailbox, error)))

@@ -76,6 +76,10 @@ class Mailbox:
             self._running = self._ended
             return None
 
+    def pop(self) -> LaneItem | None:
+        """Give the next frame, or None without ending the runner; only on the thread that puts."""
+        return self._waiting.popleft() if self._waiting else None
+
     @property
     def ended(self) -> bool:
         """True once nothing will come any more."""

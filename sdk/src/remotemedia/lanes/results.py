@@ -74,6 +74,9 @@ class Results(Generic[T]):
     ) -> None:
         if value is None:
             return
+        if type(value) is dict:  # the usual result
+            results.append((port, self._data(port, value)))
+            return
         if isinstance(value, Out):
             if value.port not in self._outputs:
                 raise NodeError(
@@ -179,7 +182,7 @@ def json_of(value: object) -> str:
 
 def _dumps(value: object) -> str:
     try:
-        return _ENCODER.encode(value)
+        return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise NodeError(_culprit(value) or f"the result is not JSON: {error}.") from None
 
@@ -192,7 +195,19 @@ def _plain(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
-_ENCODER = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
+def _encoder() -> Callable[[object], str]:
+    slow = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return slow.encode
+    # `JSONEncoder.encode` makes one for each call, which takes longer than a small result.
+    # Circular values are not looked for: they end as RecursionError.
+    quote = json.encoder.encode_basestring_ascii
+    fast = make(None, _plain, quote, None, ":", ",", False, False, False)
+    return lambda value: "".join(fast(value, 0))
+
+
+_encode = _encoder()
 
 
 def _culprit(value: object, path: str = "the result", depth: int = 0) -> str | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
-Job = Callable[[], Awaitable[None]]
+J = TypeVar("J")
 
 
-class Runners:
+class Runners(Generic[J]):
     """Runs jobs in tasks that they share.
 
     A task works on one job after another for as long as none waits for anything. When one does, a
@@ -17,16 +18,19 @@ class Runners:
     in one task from its beginning to its end. To be used on the loop's thread only.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run jobs on `loop`."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, run: Callable[[J], Awaitable[None]]
+    ) -> None:
+        """Run jobs on `loop` by `run`, which must not raise."""
         self._loop = loop
-        self._ready: deque[Job] = deque()
+        self._job = run
+        self._ready: deque[J] = deque()
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancelled: set[asyncio.Task[None]] = set()
 
-    def submit(self, job: Job) -> None:
-        """Run `job`, which must not raise, soon."""
+    def submit(self, job: J) -> None:
+        """Run `job` soon."""
         self._ready.append(job)
         self._schedule()
 
@@ -51,9 +55,9 @@ class Runners:
 
     async def _run(self) -> None:
         task = asyncio.current_task()
-        ready = self._ready
+        ready, run = self._ready, self._job
         while ready and task not in self._cancelled:
-            await ready.popleft()()
+            await run(ready.popleft())
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from remotemedia.base import FunctionNode
 from remotemedia.lanes.calling import Call
@@ -33,7 +32,7 @@ class Looping:
         self._seen = 0
         self._tasks: dict[ChildStream, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop
-        self._runners: Runners
+        self._runners: Runners[ChildStream]
         self._idle: asyncio.Event
         self._quit: asyncio.Event
         self._pulse = Pulse(self._tick)
@@ -46,13 +45,13 @@ class Looping:
     def start(self, stream: ChildStream) -> None:
         """See `Driver`."""
         self._busy += 1
-        self._runners.submit(partial(self._work_on, stream))
+        self._runners.submit(stream)
         if stream.ended:
             self._cancel_later(stream)
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._runners = Runners(self._loop)
+        self._runners = Runners(self._loop, self._work_on)
         self._idle, self._quit = asyncio.Event(), asyncio.Event()
         connection = self._link.socket.fileno()
         self._loop.add_reader(connection, self._readable)
