@@ -129,7 +129,7 @@ proptest! {
             }
             for output in drain(&mut executor) {
                 let who = ids.iter().position(|id| *id == output.instance).unwrap();
-                results[who].extend(values(&[output.clone()], &output.node));
+                results[who].extend(values(std::slice::from_ref(&output), &output.node));
             }
         }
         for (who, results) in results.iter().enumerate() {
@@ -167,7 +167,7 @@ proptest! {
 fn path_of(change: impl Fn(&mut Value)) -> String {
     let mut manifest = manifest_of(&vec![vec![None], vec![Some(0), None]]);
     change(&mut manifest);
-    compile(&manifest).unwrap_err().path
+    compile(&manifest).expect_err("the manifest is wrong").path
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Outputs as a driver sees them.
 
-use std::sync::Arc;
-
 use remotemedia_executor::{Output, OutputKind, Plan};
 use remotemedia_session::result_body;
 use remotemedia_wire::{ResultHeader, write_result};
@@ -31,7 +29,7 @@ impl Messages {
             OutputKind::Value(object) => RunValue::Value(object.clone()),
             _ => RunValue::Event(self.write(&output)),
         };
-        RunOutput { node: output.node, port: port.unwrap_or_else(Arc::default), pts_us, value }
+        RunOutput { node: output.node, port: port.unwrap_or_default(), pts_us, value }
     }
 
     fn write(&mut self, output: &Output) -> String {
