@@ -342,10 +342,10 @@ class Pipeline:
         Raises:
             RemoteMediaError: as `run`, while it is iterated over.
         """
-        from remotemedia.running import runs
+        from remotemedia.running import awaiting
 
-        options = self._options(eager=True)
-        return runs.stream(self, runs.NOTHING if source is ... else source, options, self._keep)
+        given = awaiting.NOTHING if source is ... else source
+        return awaiting.stream(self, given, self._options(eager=True), self._keep)
 
     def get_metrics(self) -> Metrics:
         """Give what was measured in the run that ended last; zeros where none has ended.

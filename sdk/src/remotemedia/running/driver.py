@@ -9,7 +9,6 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from remotemedia.errors import INTERNAL, NODE_FAILED, ManifestError, NodeError, RemoteMediaError
-from remotemedia.lanes.failures import describe, trace
 from remotemedia.running.inputs import Input, Value
 from remotemedia.running.memory import Peak
 from remotemedia.running.metrics import Metrics, measured
@@ -176,6 +175,8 @@ class Execution:
                 field=getattr(fault, "field", None),
                 hint=getattr(fault, "hint", None),
             )
+        from remotemedia.lanes.failures import describe, trace
+
         node = self._failed_node(fault)
         cause = self._cause(fault)
         text = message if cause is fault else f"{node}: {describe(cause)}"

@@ -9,7 +9,7 @@ from remotemedia.client.events import Event, Unknown, event_of
 from remotemedia.client.events import text_of as message_text
 
 if TYPE_CHECKING:
-    from remotemedia.client.events import Data, Json
+    from remotemedia.client.events import Json
     from remotemedia.frames import Samples
     from remotemedia.running.backend import RunOutput
 
@@ -56,4 +56,4 @@ def typed(output: RunOutput, text: str | None = None) -> Event:
 
 def text_of(output: RunOutput) -> str | None:
     """Give a message as JSON on one line; None for audio and objects."""
-    return None if output.message is None else message_text(cast("Data", output.message))
+    return None if output.message is None else message_text(output.message)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from remotemedia.twin.metrics import NodeMetrics as Times
-
 if TYPE_CHECKING:
     from remotemedia.planning import Plan
     from remotemedia.running.choice import Choice
     from remotemedia.running.memory import Peak
+    from remotemedia.twin.metrics import NodeMetrics as Times
 
 PROBES = 256
 """How many times are taken to see what taking one costs."""
@@ -117,6 +116,8 @@ def empty(node_id: str) -> NodeMetrics:
 
 def _cost_of_a_time() -> float:
     """Measure, in microseconds, what it costs to take the time of a frame and to count it."""
+    from remotemedia.twin.metrics import NodeMetrics as Times
+
     times = Times("probe", enabled=True)
     began = perf_counter_ns()
     for _ in range(PROBES):
