@@ -29,6 +29,7 @@ class ThreadPool:
         self._idle = 0
         self._started = 0
         self._closed = False
+        self._waking = False
 
     @property
     def threads(self) -> int:
@@ -39,14 +40,7 @@ class ThreadPool:
         """Run `job`, which must not raise, on a thread as soon as one is free."""
         with self._changed:
             self._jobs.append(job)
-            if self._idle >= len(self._jobs):
-                self._changed.notify()
-            elif self._threads < self._max:
-                self._threads += 1
-                self._started += 1
-                threading.Thread(
-                    target=self._work, name=f"{self._name}-{self._started}", daemon=True
-                ).start()
+            self._wake()
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their job."""
@@ -55,14 +49,42 @@ class ThreadPool:
             self._jobs.clear()
             self._changed.notify_all()
 
+    def _wake(self) -> None:
+        """Let one more thread come, unless one is on its way; that one calls the next.
+
+        So a burst of quick jobs wakes few threads, and jobs that block as many as there are.
+        """
+        if self._waking or not self._jobs:
+            return
+        if self._idle:
+            self._waking = True
+            self._changed.notify()
+        elif self._threads < self._max:
+            self._waking = True
+            self._threads += 1
+            self._started += 1
+            threading.Thread(
+                target=self._work, name=f"{self._name}-{self._started}", daemon=True
+            ).start()
+
     def _work(self) -> None:
+        came = True
         while True:
             with self._changed:
-                self._idle += 1
-                self._changed.wait_for(lambda: self._jobs or self._closed, IDLE_SECONDS)
-                self._idle -= 1
-                if not self._jobs:
-                    self._threads -= 1
-                    return
+                if came:
+                    self._waking = came = False
+                while not self._jobs:
+                    if self._closed or not self._wait():
+                        self._threads -= 1
+                        return
                 job = self._jobs.popleft()
+                self._wake()
             job()
+
+    def _wait(self) -> bool:
+        self._idle += 1
+        notified = self._changed.wait(IDLE_SECONDS)
+        self._idle -= 1
+        # Whoever was told may have found its time over at that moment.
+        self._waking = False
+        return notified or bool(self._jobs)
