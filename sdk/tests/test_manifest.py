@@ -135,11 +135,18 @@ def test_a_wrong_manifest_is_told_where(data, field, words):
             "same thing",
         ),
         ({"node_type": "PythonNode"}, "params.entry", "RM-1003", "missing"),
+        (
+            {"node_type": "PythonNode", "params": {"entry": "a:b"}, "runtime_hint": "rust"},
+            "runtime_hint",
+            "RM-1003",
+            "runs in Python",
+        ),
+        ({"isolation": "process"}, "isolation", "RM-1003", "no node of one's own"),
     ],
 )
 def test_a_wrong_node_is_told_where(changes, field, code, words):
     with pytest.raises(ManifestError) as caught:
-        Pipeline.from_dict(one(**changes))
+        Pipeline.from_dict(one(**changes)).plan()
     assert (caught.value.field, caught.value.code) == (f"nodes[0].{field}", code)
     assert words in str(caught.value)
 
@@ -154,6 +161,19 @@ def test_every_problem_is_told_at_once():
         "nodes[1].node_type",
         "nodes[2].params.engine",
         "nodes[2].params.emit",
+    ]
+
+
+def test_ids_that_do_not_fit():
+    data = one()
+    data["nodes"] += [{"id": "a", "node_type": "VAD"}, {"id": "ab", "node_type": "VAD"}]
+    data["connections"] = [{"from": "ab", "to": "abc"}, {"from": "nobody", "to": "a"}]
+    with pytest.raises(ManifestError) as caught:
+        Pipeline.from_dict(data).plan()
+    assert [(each.field, each.hint) for each in caught.value.problems] == [
+        ("nodes[1].id", None),
+        ("connections[0].to", 'Did you mean "ab"?'),
+        ("connections[1].from", "Known: a, ab."),
     ]
 
 

@@ -9,6 +9,7 @@ from remotemedia import _parameters
 from remotemedia._suggest import did_you_mean
 from remotemedia.base import BuiltinNode
 from remotemedia.errors import (
+    INVALID_PARAMETER,
     UNKNOWN_NODE_TYPE,
     ManifestError,
     NotInThisVersion,
@@ -108,6 +109,12 @@ def build(
     cls = find(node_type, f"{field}.node_type")
     known = _parameters.signature(cls).parameters
     beside = {name: value for name, value in common.items() if name in known}
+    if common.get("isolation") == "process" and "isolation" not in known:
+        raise ManifestError(
+            f"{cls.__name__} is no node of one's own: only those have a process of their own.",
+            code=INVALID_PARAMETER,
+            field=f"{field}.isolation",
+        )
     try:
         return cls(**{**beside, **params})
     except ParameterError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le, Len
 
@@ -34,8 +34,6 @@ class MixNode(NativeNode):
     """
 
     native_kind = "mix"
-    grows: ClassVar[bool] = True
-    """Connections to ``in`` become inputs of their own."""
 
     def __init__(
         self,

@@ -1,14 +1,14 @@
 """Planning: from a manifest to what runs.
 
-`plan` decides everything that a manifest leaves open - types, ports and their formats, the rate at
-which audio comes in, converters, defaults, where nodes run - and gives a `Plan`: the resolved
-manifest, which is all that a runtime takes, and the Python nodes that belong to it. It goes through
-`steps` (what each node wants), `wiring` (which output feeds which input), `building` (formats and
-converters) and `runtimes`.
+`plan_graph` decides everything that a manifest leaves open - types, ports and their formats, the
+rate at which audio comes in, converters, defaults, where nodes run - and gives a `Plan`: the
+resolved manifest, which is all that a runtime takes, and the Python nodes that belong to it. It goes
+through `steps` (what each node wants), `wiring` (which output feeds which input), `building`
+(formats and converters) and `runtimes`.
 """
 
 from remotemedia.planning.graph import Graph, Link, PlannedNode
-from remotemedia.planning.planner import Plan, plan, plan_graph
+from remotemedia.planning.planner import Plan, plan_graph
 from remotemedia.planning.resolved import (
     Edge,
     Port,
@@ -35,6 +35,5 @@ __all__ = [
     "Resolved",
     "ResolvedNode",
     "Source",
-    "plan",
     "plan_graph",
 ]

@@ -9,7 +9,6 @@ from pathlib import Path
 from remotemedia.base import Node
 from remotemedia.errors import PORT_MISMATCH, ManifestError
 from remotemedia.formats import OPUS_RATES, SPEECH_RATE, AudioFormat
-from remotemedia.manifest.models import Manifest
 from remotemedia.nodes.endpoints import AudioSink, AudioSource
 from remotemedia.nodes.files import FileReaderNode
 from remotemedia.planning.building import Builder
@@ -71,34 +70,24 @@ class Plan:
         return any(each.format.audio is not None for each in self.resolved.sources)
 
 
-def plan(manifest: Manifest, base: Path | None = None) -> Plan:
-    """Plan a manifest.
-
-    Args:
-        manifest: the manifest.
-        base: the folder of its file, that files of nodes are seen from.
-
-    Raises:
-        ManifestError: with the path of each field that is wrong.
-        NotInThisVersion: for what belongs to a later version.
-        RuntimeMissing: a node must run natively, and that is not possible.
-    """
-    return plan_graph(Graph.of(manifest, base))
-
-
 def plan_graph(
     graph: Graph,
     *,
     sources: Mapping[str, AudioFormat] | None = None,
     native: bool | None = None,
 ) -> Plan:
-    """Plan a graph. See `plan`.
+    """Decide everything that a graph leaves open.
 
     Args:
         graph: the graph.
         sources: the formats of the audio that is there, by the ids of sources. Such a source has
             that format, and what needs another has converters; without, it has what is needed.
         native: the machine, where it is settled; None chooses. See `runtimes.choose`.
+
+    Raises:
+        ManifestError: with the path of each field that is wrong.
+        NotInThisVersion: for what belongs to a later version.
+        RuntimeMissing: a node must run natively, and that is not possible.
     """
     if not graph.nodes:
         raise ManifestError("the pipeline has no nodes.", field="nodes")
@@ -263,4 +252,4 @@ def _path(step: Step) -> str | None:
     return step.node.path if isinstance(step.node, AudioSource | FileReaderNode) else None
 
 
-__all__ = ["Plan", "plan", "plan_graph"]
+__all__ = ["Plan", "plan_graph"]

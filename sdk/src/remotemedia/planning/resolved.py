@@ -34,12 +34,6 @@ class PortFormat:
     def __str__(self) -> str:
         return "data" if self.audio is None else str(self.audio)
 
-    def feeds(self, taken: PortFormat) -> bool:
-        """Say whether an output of this format may feed an input of the other."""
-        if self.audio is not None and taken.audio is not None:
-            return self.audio == taken.audio
-        return self.type != "audio" and taken.type != "audio"
-
     def to_dict(self) -> dict[str, JsonValue]:
         """Give it as plain data."""
         if self.audio is None:
