@@ -74,8 +74,9 @@ class Case:
 
     Attributes:
         worker: stands for all Python nodes.
-        resampled: another resampler cuts the top of the band in another way and gives its audio
-            later: outputs are compared node by node, levels and probabilities with more room.
+        apart_db: where resamplers are at work, how far their outputs may be apart. They cut the top
+            of the band in different ways and give their audio at different times: outputs are
+            compared node by node, levels and probabilities with more room.
         least: how many outputs there must be at least.
     """
 
@@ -83,7 +84,7 @@ class Case:
     manifest: Json
     steps: Callable[[], Sequence[Step]]
     worker: Worker | None = None
-    resampled: bool = False
+    apart_db: float | None = None
     least: int = 1
 
 
@@ -130,6 +131,23 @@ def _jumps() -> list[Step]:
         Sound(samples[40_000:60_000], 9_000_000),
         Sound(samples[60_000:70_123], 2_000_000),
     ]
+
+
+def _faded_jumps() -> list[Step]:
+    """Pieces that begin and end softly: a cut has frequencies that no two resamplers share."""
+    ramp = np.hanning(4_800)[:2_400].astype(np.float32)
+    steps: list[Step] = []
+    for at, length, pts_us in [
+        (0, 60_000, 0),
+        (60_000, 48_000, 1_310_000),
+        (108_000, 70_001, 9_000_000),
+        (200_000, 33_333, 4_000_000),
+    ]:
+        piece = band_limited(48_000)[at : at + length].copy()
+        piece[:2_400] *= ramp
+        piece[-2_400:] *= ramp[::-1]
+        steps.append(Sound(piece, pts_us))
+    return steps
 
 
 def _two_sources() -> list[Step]:
@@ -190,6 +208,8 @@ def _longer(item: Any) -> Sequence[tuple[str, str, object]]:
     return [] if item.samples is None else [("out", "audio", np.tile(item.samples, 2))]
 
 
+APART_DB = {"low": -70.0, "medium": -80.0, "high": -90.0}
+"""Ours at low has a stop band of 60 dB, and as much ripple in what it keeps."""
 MIX_TWO = {"in-1": MONO, "in-2": MONO}
 CALCULATIONS: list[object] = [
     3, 2.5, -7, [1, 2, 3], [10], {"operation": "divide", "operands": [1, 4]},
@@ -446,7 +466,7 @@ CASES: list[Case] = [
                 node("vad", "vad", ENERGY, audio(wanted), audio(wanted)),
             ),
             lambda given=given: odd_pieces(band_limited(given)),  # type: ignore[misc]
-            resampled=True,
+            apart_db=APART_DB[quality],
         )
         for given, wanted in [
             (48_000, 16_000),
@@ -466,12 +486,12 @@ CASES: list[Case] = [
             node("vad", "vad", SILERO, MONO, MONO),
         ),
         lambda: [Sound(np.stack([band_limited(48_000)] * 2))],
-        resampled=True,
+        apart_db=APART_DB["high"],
     ),
     Case(
         "a resampler over jumps",
-        chain(MONO, resample("high", MONO, audio(8_000))),
-        _jumps,
-        resampled=True,
+        chain(FULL, resample("high", FULL, MONO)),
+        _faded_jumps,
+        apart_db=APART_DB["high"],
     ),
 ]

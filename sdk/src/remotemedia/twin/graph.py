@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ class Graph:
     Attributes:
         outputs: what was put out, to be taken away.
         mailboxes: of the Python nodes, by their place in the plan.
+        ready: those of them that have frames to be taken, in the order of their turns.
         epoch: raised by an interrupt; frames of older ones are worthless.
         metrics: by the nodes' places.
     """
@@ -48,6 +50,7 @@ class Graph:
         self.plan = plan
         self.outputs: list[RunOutput] = []
         self.mailboxes: dict[int, Mailbox] = {}
+        self.ready: deque[int] = deque()
         self.epoch = 0
         self.metrics = [NodeMetrics(node.id, metrics) for node in plan.nodes]
         self._states: dict[int, State] = {}
@@ -112,6 +115,7 @@ class Graph:
             if index in self.mailboxes:
                 if every:
                     self.mailboxes[index].post_end(index, self.epoch)
+                    self.enlist(index)
                 continue
             self._end_native(index, sorted(new), every)
             if every:
@@ -135,8 +139,14 @@ class Graph:
     def interrupt(self) -> None:
         """Make what is under way in Python worthless."""
         self.epoch += 1
-        for mailbox in self.mailboxes.values():
+        for index, mailbox in self.mailboxes.items():
             mailbox.clear(self.epoch)
+            self.enlist(index)
+
+    def enlist(self, index: int) -> None:
+        """Put a Python node in the list of those with frames that may be taken."""
+        if index not in self.ready and self.mailboxes[index].has_work():
+            self.ready.append(index)
 
     def result(self, index: int, port: str, signal: Signal) -> None:
         """Put out what no node takes."""
@@ -193,6 +203,7 @@ class Graph:
                     continue
                 if state is None:
                     self.mailboxes[index].post(index, port, signal, self.epoch)
+                    self.enlist(index)
                 else:
                     self._take(index, state, port, signal)
 

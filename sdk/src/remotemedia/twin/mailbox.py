@@ -31,7 +31,7 @@ class Work:
     epoch: int
     signal: Signal | None
     """None is the end of the input."""
-    state: Literal["waiting", "running", "pausing", "done"] = "waiting"
+    state: Literal["waiting", "running", "pausing", "due", "done"] = "waiting"
     tries: int = 0
     due_us: int = 0
     since_ns: int = 0
@@ -72,9 +72,15 @@ class Mailbox:
         """Put the end in, behind the last frame."""
         self.waiting.append(Work(node, 0, self.last, epoch, None))
 
-    def has_work(self, now_us: int) -> bool:
+    def wake(self, now_us: int) -> None:
+        """End the pauses that are over."""
+        for work in self.flights:
+            if work.state == "pausing" and work.due_us <= now_us:
+                work.state = "due"
+
+    def has_work(self) -> bool:
         """Whether a frame may be taken."""
-        if any(work.state == "pausing" and work.due_us <= now_us for work in self.flights):
+        if any(work.state == "due" for work in self.flights):
             return True
         if not self.waiting:
             return False
@@ -82,10 +88,10 @@ class Mailbox:
         limit = 1 if self.waiting[0].signal is None else self.limit
         return len(self.flights) < limit
 
-    def take(self, now_us: int) -> Work:
+    def take(self) -> Work:
         """Give the next frame, those to be tried again first."""
         for work in self.flights:
-            if work.state == "pausing" and work.due_us <= now_us:
+            if work.state == "due":
                 break
         else:
             work = self.waiting.popleft()

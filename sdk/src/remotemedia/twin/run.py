@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -66,7 +65,6 @@ class Run:
             for index, node in enumerate(plan.nodes)
             if isinstance(node.action, PythonNode)
         }
-        self._ready: deque[int] = deque()
         self._works: dict[int, Work] = {}
         self._token = 0
         self._chance = random.Random(_SEED)  # noqa: S311 - spreads retries, guards nothing
@@ -111,16 +109,15 @@ class Run:
         items: list[LaneItem] = []
         if self._broken is not None:
             return items
-        now = now_us()
-        self._list_ready(now)
-        while self._ready and len(items) < max_items:
-            index = self._ready.popleft()
-            mailbox = self._graph.mailboxes[index]
-            if not mailbox.has_work(now):
+        graph = self._graph
+        self._wake(now_us())
+        while graph.ready and len(items) < max_items:
+            index = graph.ready.popleft()
+            mailbox = graph.mailboxes[index]
+            if not mailbox.has_work():
                 continue
-            work = mailbox.take(now)
-            if mailbox.has_work(now):
-                self._ready.append(index)
+            work = mailbox.take()
+            graph.enlist(index)
             items.append(self._hand_out(work))
         return items
 
@@ -178,10 +175,13 @@ class Run:
         if self._broken is not None:
             raise self._broken
 
-    def _list_ready(self, now: int) -> None:
-        for index, mailbox in self._graph.mailboxes.items():
-            if mailbox.has_work(now) and index not in self._ready:
-                self._ready.append(index)
+    def _wake(self, now: int) -> None:
+        """Let frames be tried again whose pause is over, the first first."""
+        due = {index: mailbox.retry_us() for index, mailbox in self._graph.mailboxes.items()}
+        waiting = [(at, index) for index, at in due.items() if at is not None and at <= now]
+        for _, index in sorted(waiting):
+            self._graph.mailboxes[index].wake(now)
+            self._graph.enlist(index)
 
     def _hand_out(self, work: Work) -> LaneItem:
         self._token += 1
@@ -228,6 +228,7 @@ class Run:
             if done.signal is None:
                 graph.end_python(done.node)
                 graph.settle()
+        graph.enlist(work.node)
 
     def _finish(self, work: Work, mailbox: Mailbox) -> None:
         graph, result = self._graph, work.result
