@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -115,12 +117,45 @@ def check_values(cls: type, arguments: Mapping[str, object]) -> None:
     Raises:
         ParameterError: with the name of each parameter that is wrong.
     """
+    hints = _hints(cls)
+    if all(name in hints and _fits(value, hints[name]) for name, value in arguments.items()):
+        return
+
     from pydantic import ValidationError
 
     try:
         model(cls).model_validate(dict(arguments))
     except ValidationError as error:
         raise ParameterError.of([_problem(cls, each) for each in error.errors()]) from None
+
+
+@cache
+def _hints(cls: type) -> dict[str, object]:
+    return typing.get_type_hints(_constructor(cls), include_extras=True)
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Say whether a value fits a simple type for certain; pydantic, slow to load, has the rest."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        inner, *bounds = typing.get_args(hint)
+        return _fits(value, inner) and all(_is_within(value, bound) for bound in bounds)
+    if origin in {typing.Union, types.UnionType}:
+        return any(_fits(value, each) for each in typing.get_args(hint))
+    if origin is typing.Literal:
+        return type(value) is str and value in typing.get_args(hint)
+    if hint is float:
+        return type(value) in {int, float} and math.isfinite(typing.cast("float", value))
+    return type(value) is hint and hint in {bool, int, str, types.NoneType}
+
+
+def _is_within(value: object, bound: object) -> bool:
+    kind = type(bound).__name__
+    if type(value) not in {int, float} or kind not in {"Ge", "Le"}:
+        return value is None
+    number = typing.cast("float", value)
+    low, high = getattr(bound, "ge", number), getattr(bound, "le", number)
+    return bool(low <= number <= high)
 
 
 def _problem(cls: type, error: ErrorDetails) -> Problem:

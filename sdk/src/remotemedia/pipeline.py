@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 _EXPORTS = (".json", ".yaml", ".yml")
 """What `Pipeline.export` writes, by the file's ending."""
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+"""A name of which nothing more must be asked."""
+_FEW = 64
+"""Nodes of which nobody asks whether there are too many."""
 _BESIDE = frozenset({"runtime_hint", "isolation"})
 """Arguments that stand beside ``params`` in a manifest."""
 
@@ -342,9 +347,9 @@ class Pipeline:
         Raises:
             RemoteMediaError: as `run`, while it is iterated over.
         """
-        from remotemedia.running import awaiting
+        from remotemedia.running import awaiting, runs
 
-        given = awaiting.NOTHING if source is ... else source
+        given = runs.NOTHING if source is ... else source
         return awaiting.stream(self, given, self._options(eager=True), self._keep)
 
     def get_metrics(self) -> Metrics:
@@ -434,15 +439,21 @@ class Pipeline:
             number += 1
         return f"{kind}-{number}"
 
+    def _check_names(self) -> None:
+        # Ids and name obey the manifest's rules, though the nodes may be impossible to name there.
+        names = [self.name, *(entry.id for entry in self._entries)]
+        if 1 < len(names) <= _FEW and all(map(_PLAIN_NAME.fullmatch, names)):
+            return  # by far the most, and pydantic takes long to load
+        from remotemedia.manifest import load
+
+        stand_in = [{"id": entry.id, "node_type": "PassThroughNode"} for entry in self._entries]
+        load({"metadata": {"name": self.name}, "nodes": stand_in})
+
     def _graph(self) -> Graph:
-        from remotemedia.manifest import Metadata, load
         from remotemedia.planning import Graph, Link, PlannedNode
         from remotemedia.planning.graph import chain
 
-        # Ids and name obey the manifest's rules, though the nodes may be impossible to name there.
-        stand_in = [{"id": entry.id, "node_type": "PassThroughNode"} for entry in self._entries]
-        metadata = Metadata.model_fields.keys() & {"name"}
-        load({"metadata": dict.fromkeys(metadata, self.name), "nodes": stand_in})
+        self._check_names()
         nodes = tuple(
             PlannedNode(
                 entry.id,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from remotemedia.base import IN_PORT, OUT_PORT
 from remotemedia.errors import PORT_MISMATCH, ManifestError
@@ -26,6 +25,9 @@ from remotemedia.planning.resolved import (
     Source,
 )
 from remotemedia.planning.steps import PythonEntry, Step
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 CONVERTER_QUALITY = "high"
 """The quality of resamplers that planning puts in."""

@@ -6,11 +6,14 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remotemedia.base import Node
 from remotemedia.errors import ManifestError, Problem
-from remotemedia.manifest.models import Manifest
 from remotemedia.nodes import registry
+
+if TYPE_CHECKING:
+    from remotemedia.manifest.models import Manifest
 
 
 @dataclass(frozen=True)

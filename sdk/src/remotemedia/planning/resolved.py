@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, Literal
 
 from remotemedia.formats import AudioFormat
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 VERSION = "resolved/1"
 SOURCE_NODE = "$source"
