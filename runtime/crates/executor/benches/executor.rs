@@ -3,11 +3,11 @@
 //! Figures are microseconds of one core per second of one stream, the least of several rounds.
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use remotemedia_core::{AudioFormat, FrameMeta, Micros, ResolvedManifest, StreamId};
-use remotemedia_executor::{Executor, ExecutorConfig, Plan};
+use remotemedia_executor::{Clock, Executor, ExecutorConfig, Plan};
 use serde_json::{Value, json};
 
 const STREAM: StreamId = StreamId(0);
@@ -69,9 +69,14 @@ fn second(
     }
 }
 
-fn measure(engine: &str, streams: usize, gather: usize) {
+fn nanos() -> u64 {
+    static ANCHOR: OnceLock<Instant> = OnceLock::new();
+    ANCHOR.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+fn measure(engine: &str, streams: usize, gather: usize, clock: Option<Clock>) {
     let plan = plan(engine);
-    let mut executor = Executor::new(ExecutorConfig::live());
+    let mut executor = Executor::new(ExecutorConfig { clock, ..ExecutorConfig::live() });
     let ids: Vec<_> = (0..streams).map(|_| executor.create(plan.clone())).collect();
     ids.iter().for_each(|id| executor.open_stream(*id, STREAM));
     let least = (0..8)
@@ -81,13 +86,18 @@ fn measure(engine: &str, streams: usize, gather: usize) {
             start.elapsed().as_secs_f64() * 1e6 / streams as f64
         })
         .fold(f64::INFINITY, f64::min);
-    println!("{engine:<8} {streams:>4} streams, batch after {gather:>3} frames: {least:>8.1} us");
+    let metrics = if clock.is_some() { ", metrics" } else { "" };
+    println!(
+        "{engine:<8} {streams:>4} streams, batch after {gather:>3} frames{metrics}: {least:>8.1} us"
+    );
 }
 
 fn main() {
-    measure("energy", 250, 250);
+    // A second has 50 frames.
+    measure("energy", 250, 250, None);
+    measure("energy", 250, 250, Some(nanos));
     for gather in [1, 8, 16, 64, 250] {
-        measure("silero", 250, gather);
+        measure("silero", 250, gather, None);
     }
-    measure("silero", 1, 1);
+    measure("silero", 1, 1, None);
 }

@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Wish, World, python};
-use remotemedia_core::Payload;
-use remotemedia_executor::{NodeFailure, NodeValue};
+use common::{Wish, World, python, python_text};
+use remotemedia_core::{Opaque, Payload};
+use remotemedia_executor::{NodeFailure, NodeResult, NodeValue};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -137,4 +138,33 @@ fn a_client_that_takes_next_to_nothing_is_not_told_for_ever() {
     assert_eq!(world.clients[client].received.len(), 0);
     assert!(world.server.losses().results_too_large > 100);
     assert_eq!(world.ends(), [""; 0]);
+}
+
+#[test]
+fn values_go_by_their_ports_and_an_object_is_no_result() {
+    let mut world = World::new(11);
+    let results = || {
+        let on = |port: &str, value: NodeValue| NodeResult { port: Some(port.into()), value };
+        vec![
+            on("text", NodeValue::Json("\"hello\"".into())),
+            on("out", NodeValue::Data(Arc::new(serde_json::json!({"n": 1})))),
+            on("out", NodeValue::Opaque(Opaque::new(1))),
+        ]
+    };
+    let client = world.open(&python_text(), Wish::speaking());
+    world.python = Box::new(|_| None);
+    world.run_until(3 * SECOND, |world| world.held.len() > 3);
+    for work in std::mem::take(&mut world.held) {
+        world.server.complete_lane(world.now, work.token, Ok(results()));
+    }
+    world.run(SECOND);
+    let client = &world.clients[client];
+    let data = |node: &str| {
+        let messages = client.of_type("node");
+        let message = messages.iter().find(|message| message.json["node"] == node).unwrap();
+        message.json["data"].clone()
+    };
+    assert_eq!((data("up"), data("hear")), ("HELLO".into(), serde_json::json!({"n": 1})));
+    let error = client.of_type("error")[0].json.clone();
+    assert_eq!((&error["node"], &error["data"]["code"]), (&"hear".into(), &"RM-5001".into()));
 }

@@ -20,7 +20,7 @@ use remotemedia_session::{
 
 pub use client::{Client, Received, Speaker, Wish, packets};
 pub use network::{Network, Path};
-pub use plans::{energy, level, python, silero};
+pub use plans::{energy, level, python, python_text, silero};
 
 pub const SERVER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 9_000);

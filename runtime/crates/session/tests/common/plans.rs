@@ -57,3 +57,22 @@ pub fn python() -> Arc<Plan> {
         &[("$source", "vad"), ("$source", "shout")],
     )
 }
+
+/// A Python node with an output that a native node takes the text of, and one that nobody takes.
+pub fn python_text() -> Arc<Plan> {
+    let any = json!({"type": "any", "rate": 16_000, "channels": 1});
+    let port = |name: &str, format: &Value| json!({"port": name, "format": format});
+    let params = json!({"entry": "user:hear", "mailbox_frames": 50, "mailbox_ms": 1000});
+    let hear = json!({"id": "hear", "kind": "python", "runtime": "python", "params": params,
+        "inputs": [port("in", &any)], "outputs": [port("out", &any), port("text", &any)]});
+    let data = json!({"type": "data"});
+    let up = json!({"id": "up", "kind": "text", "runtime": "native",
+        "params": {"operation": "uppercase"},
+        "inputs": [port("in", &data)], "outputs": [port("out", &data)]});
+    let manifest = json!({"version": "resolved/1", "name": "text",
+        "sources": [{"id": "input", "format": {"type": "audio", "rate": 16_000, "channels": 1}}],
+        "nodes": [hear, up],
+        "edges": [{"from": {"node": "$source", "port": "input"}, "to": {"node": "hear", "port": "in"}},
+                  {"from": {"node": "hear", "port": "text"}, "to": {"node": "up", "port": "in"}}]});
+    Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
+}
