@@ -145,7 +145,8 @@ def _fits(value: object, hint: object) -> bool:
     if origin is typing.Literal:
         return type(value) is str and value in typing.get_args(hint)
     if hint is float:
-        return type(value) in {int, float} and math.isfinite(typing.cast("float", value))
+        # An integer may be too large to be asked whether it is finite.
+        return type(value) in {int, float} and abs(typing.cast("float", value)) < math.inf
     return type(value) is hint and hint in {bool, int, str, types.NoneType}
 
 

@@ -251,6 +251,7 @@ class Pipeline:
         *,
         sources: Mapping[str, AudioFormat] | None = None,
         native: bool | None = None,
+        devices: bool = False,
     ) -> Plan:
         """Decide everything that is open: what runs, and the Python nodes that belong to it.
 
@@ -258,6 +259,7 @@ class Pipeline:
             sources: the formats of the audio that there is, by the ids of sources; the others have
                 what is needed.
             native: whether it is the native runtime that runs it; None chooses.
+            devices: whether each `AudioSink` without a path plays what it is given.
 
         Raises:
             ManifestError: with the path of each field that is wrong.
@@ -267,7 +269,7 @@ class Pipeline:
         from remotemedia.planning import plan_graph
 
         try:
-            return plan_graph(self._graph(), sources=sources, native=native)
+            return plan_graph(self._graph(), sources=sources, native=native, devices=devices)
         except RemoteMediaError as error:
             error.source = self._source or f'pipeline "{self.name}"'
             raise
@@ -323,7 +325,8 @@ class Pipeline:
                 the rate that the pipeline takes; ``(array, rate)``; the path of a file; for
                 pipelines that take data a JSON value, or the path of a .json or .jsonl file; an
                 iterator of arrays or values; a dict of these by source id where there are several.
-                Nothing where the pipeline names its files itself.
+                Nothing where the pipeline names its files itself, or where each `AudioSource` shall
+                be the microphone, until Ctrl-C; then each `AudioSink` is the loudspeaker.
 
         Raises:
             ManifestError: the pipeline cannot run.

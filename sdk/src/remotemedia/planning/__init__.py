@@ -2,8 +2,8 @@
 
 `plan_graph` decides everything that a manifest leaves open - types, ports and their formats, the
 rate at which audio comes in, converters, defaults, where nodes run - and gives a `Plan`: the
-resolved manifest, which is all that a runtime takes, and the Python nodes that belong to it. It goes
-through `steps` (what each node wants), `wiring` (which output feeds which input), `building`
+resolved manifest, which is all that a runtime takes, and the Python nodes that belong to it.
+Its parts are `steps` (what each node wants), `wiring` (which output feeds which input), `building`
 (formats and converters) and `runtimes`.
 """
 

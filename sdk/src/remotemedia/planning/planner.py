@@ -75,6 +75,7 @@ def plan_graph(
     *,
     sources: Mapping[str, AudioFormat] | None = None,
     native: bool | None = None,
+    devices: bool = False,
 ) -> Plan:
     """Decide everything that a graph leaves open.
 
@@ -83,6 +84,7 @@ def plan_graph(
         sources: the formats of the audio that is there, by the ids of sources. Such a source has
             that format, and what needs another has converters; without, it has what is needed.
         native: the machine, where it is settled; None chooses. See `runtimes.choose`.
+        devices: whether `AudioSink` nodes play what they are given.
 
     Raises:
         ManifestError: with the path of each field that is wrong.
@@ -92,7 +94,7 @@ def plan_graph(
     if not graph.nodes:
         raise ManifestError("the pipeline has no nodes.", field="nodes")
     check_ids(graph.nodes, graph.links)
-    steps = {node.id: Step.of(node) for node in graph.nodes}
+    steps = {node.id: Step.of(node, devices) for node in graph.nodes}
     feeds = wire(steps, graph.links)
     ordered = order(steps, feeds)
     for step in reversed(ordered):

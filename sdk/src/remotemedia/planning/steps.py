@@ -92,8 +92,12 @@ class Step:
     needs_channels: int | None = None
 
     @classmethod
-    def of(cls, planned: PlannedNode) -> Step:
+    def of(cls, planned: PlannedNode, devices: bool = False) -> Step:
         """Look at a node.
+
+        Args:
+            planned: the node.
+            devices: whether sinks play what they are given.
 
         Raises:
             ManifestError: it cannot run; with the path of the field.
@@ -110,7 +114,7 @@ class Step:
         if isinstance(node, NativeNode):
             return _builtin_step(planned, node, "machine")
         if isinstance(node, AudioSink):
-            return _sink_step(planned, node)
+            return _sink_step(planned, node, devices)
         return _python_step(planned)
 
     @property
@@ -191,12 +195,19 @@ def _builtin_step(planned: PlannedNode, node: BuiltinNode, role: Role) -> Step:
     )
 
 
-def _sink_step(planned: PlannedNode, sink: AudioSink) -> Step:
-    if sink.path is None:
+def _sink_step(planned: PlannedNode, sink: AudioSink, devices: bool) -> Step:
+    if sink.path is None and not devices:
         return _builtin_step(planned, sink, "machine")
-    writer = FileWriterNode(path=sink.path, rate=sink.input_rate, channels=sink.input_channels)
-    step = _python_step(replace(planned, node=writer))
-    step.outputs = ()
+    taker: Node
+    if sink.path is not None:
+        taker = FileWriterNode(path=sink.path, rate=sink.input_rate, channels=sink.input_channels)
+    else:
+        from remotemedia.devices import Loudspeaker
+
+        taker = Loudspeaker(device=sink.device)
+    step = _python_step(replace(planned, node=taker))
+    step.rate, step.channels = sink.input_rate, sink.input_channels
+    step.takes, step.outputs = "audio", ()
     return step
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from remotemedia.files import AudioReader
     from remotemedia.planning.resolved import PortFormat
 
+SOURCE_ID = "input"
+"""The source where a pipeline names none."""
 _PAIR = 2
 _VALUE_FILES = (".json", ".jsonl")
 
@@ -181,6 +183,8 @@ def inputs_of(data: object, sources: Mapping[str, PortFormat]) -> dict[str, Inpu
         MediaFileError: a file cannot be read.
     """
     names = list(sources)
+    if isinstance(data, Mapping) and [*data] == [SOURCE_ID] and _is_audio_alone(sources):
+        data = data[SOURCE_ID]
     if isinstance(data, Mapping) and data and all(name in sources for name in data):
         given = dict(data)
     elif len(names) == 1:
@@ -202,6 +206,11 @@ def inputs_of(data: object, sources: Mapping[str, PortFormat]) -> dict[str, Inpu
             each.close()
         raise
     return made
+
+
+def _is_audio_alone(sources: Mapping[str, PortFormat]) -> bool:
+    """Say whether the only source goes by `SOURCE_ID` too: such a dict may be a value otherwise."""
+    return len(sources) == 1 and all(taken.type == "audio" for taken in sources.values())
 
 
 def _input(data: object, taken: PortFormat, name: str) -> Input:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import (
-    Callable,
-)
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from remotemedia.errors import ParameterError
@@ -16,7 +14,7 @@ from remotemedia.running.result import Outcome, Result
 
 if TYPE_CHECKING:
     from remotemedia.pipeline import Pipeline
-    from remotemedia.planning import Plan
+    from remotemedia.planning import Plan, PortFormat
     from remotemedia.running.metrics import Metrics
 
 T = TypeVar("T")
@@ -68,19 +66,18 @@ def prepare(
     if data is not NOTHING:
         inputs.update(inputs_of(data, open_))
     elif open_:
-        raise ParameterError(
-            "nothing was given to run on.", hint="Give an array, (array, rate) or a file's path."
-        )
-    if files:
-        inputs.update(inputs_of(files, {name: sources[name] for name in files}))
+        inputs.update(_microphones(plan, open_))
+    listening = data is NOTHING and bool(open_)
     try:
+        if files:
+            inputs.update(inputs_of(files, {name: sources[name] for name in files}))
         wanted = {
             name: each.format
             for name, each in inputs.items()
             if each.format is not None and each.format != sources[name].audio
         }
-        if wanted:
-            plan = pipeline.plan(sources=wanted)
+        if wanted or listening:
+            plan = pipeline.plan(sources=wanted, devices=listening)
         ordered = {source.id: inputs[source.id] for source in plan.resolved.sources}
         execution = Execution(plan, choose(plan), ordered, options)
     except BaseException:
@@ -90,6 +87,31 @@ def prepare(
     if holder is not None:
         holder.append(execution)
     return execution
+
+
+def _microphones(plan: Plan, sources: Mapping[str, PortFormat]) -> dict[str, Input]:
+    """Listen where nothing was given: to the microphones that the pipeline has.
+
+    Raises:
+        ParameterError: something of it is no microphone.
+        RemoteMediaError: there is none.
+    """
+    from remotemedia.nodes.endpoints import AudioSource
+
+    nodes = {name: plan.nodes.get(name) for name in sources}
+    found: dict[str, Input] = {}
+    for name, node in nodes.items():
+        audio = sources[name].audio
+        if not isinstance(node, AudioSource) or audio is None:
+            raise ParameterError(
+                "nothing was given to run on.",
+                hint="Give an array, (array, rate) or a file's path, "
+                "or begin with AudioSource(), the microphone.",
+            )
+        from remotemedia.devices import Microphone
+
+        found[name] = Microphone(node.device, audio)
+    return found
 
 
 def outcome_for(plan: Plan) -> Outcome:
