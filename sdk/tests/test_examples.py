@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 
 from remotemedia.cli.pipelines import load_pipeline
+from remotemedia.files import AudioReader, AudioWriter
 
 from .fakes import FakeFailure, frame
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PIPELINES = EXAMPLES.parents[1] / "configs" / "pipelines"
+SPEECH = EXAMPLES.parents[1] / "tests" / "data" / "speech" / "jfk.flac"
 
 
 def names():
@@ -95,6 +98,20 @@ def test_the_node_of_the_pipelines(engine, lanes):
     assert said == [True, False]
     assert found[1]
     assert not found[4]
+
+
+def test_run_file(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "speech.wav"
+    with AudioReader(SPEECH) as reader, AudioWriter(path, reader.rate) as writer:
+        for block in reader.blocks():
+            writer.write(block if block.ndim == 1 else block[0])
+    monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "0")
+    monkeypatch.setattr(sys, "argv", ["run_file.py", str(path)])
+    runpy.run_path(str(EXAMPLES / "run_file.py"), run_name="__main__")
+    said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d+ events; loudness: {'peak': 0\.\d+}", said[0])
+    assert all(re.fullmatch(r"speech from \d+ to \d+ ms", line) for line in said[2:])
+    assert len(said) > 3
 
 
 async def test_serve_pipeline(runtime, monkeypatch, capsys):
