@@ -189,6 +189,7 @@ class Lanes:
     def _readable(self) -> None:
         # What is left keeps the descriptor readable.
         items = self._engine.poll_lane(POLL_ITEMS)
+        self._counts["frames"] += len(items)
         touched: set[Worker] = set()
         for item in items:
             worker = self._dispatch(item)
@@ -202,7 +203,6 @@ class Lanes:
 
     def _dispatch(self, item: LaneItem) -> Worker | None:
         """Pass a frame on; gives the worker that must be flushed, if one has it."""
-        self._counts["frames"] += 1
         name, node = item.session, item.node
         if self._stopping or name in self._ended:
             self._counts["late"] += 1
@@ -219,7 +219,8 @@ class Lanes:
                 message = f"{item.pipeline} has no Python node {node}."
                 self._complete([(item.token, self._failure(message))])
                 return None
-        mailboxes.move_to_end(key)
+        if len(mailboxes) > 1:
+            mailboxes.move_to_end(key)
         if isinstance(mailbox, Isolated):
             mailbox.worker.put(mailbox.stream, item)
             return mailbox.worker

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, cast
 
 from remotemedia.workers import shipping
-from remotemedia.workers.linux import die_with_parent
+from remotemedia.workers.linux import die_with_parent, go_first_when_memory_is_short
 from remotemedia.workers.memory import Memory
 from remotemedia.workers.messages import Head, Kind, message
 
@@ -41,6 +41,7 @@ def main() -> None:
     die_with_parent()
     if os.getppid() != int(parent):
         os._exit(0)  # it died before it was watched
+    go_first_when_memory_is_short()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     watch(int(lifeline))
     with socket.socket(fileno=int(connection)) as each:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
 _LINUX: bool = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
@@ -19,6 +21,16 @@ def die_with_parent() -> None:
     """
     if _LINUX:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def go_first_when_memory_is_short() -> None:
+    """Let the kernel end this process before the one that serves everybody.
+
+    See proc(5), oom_score_adj. A node that leaks then ends its own worker.
+    """
+    if _LINUX:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500", "ascii")
 
 
 def anonymous_file(name: str) -> int:

@@ -148,17 +148,24 @@ def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
     """
     if not results:
         return HEADER.pack(Kind.DONE, 0, 0, 0, slot, 0, 0, 0, 0, 0, 0)
-    if len(results) == 1 and type(results[0]) is str:
-        # The usual answer, in one go.
-        body = results[0].encode("utf-8", "surrogatepass")
-        size = len(body)
-        tail = _RESULT.size + size
-        return (
-            _ONE.pack(
-                *(Kind.DONE, 0, 0, 1, slot, 0, 0, 0, tail, 0, 0), *(_TEXT, 0, 0, _INLINE, size)
-            )
-            + body
-        )
+    if len(results) == 1:
+        # The usual answers, in one go.
+        (result,) = results
+        if type(result) is str:
+            body = result.encode("utf-8", "surrogatepass")
+            size = len(body)
+            tail = _RESULT.size + size
+            head = (Kind.DONE, 0, 0, 1, slot, 0, 0, 0, tail, 0, 0)
+            return _ONE.pack(*head, _TEXT, 0, 0, _INLINE, size) + body
+        if (
+            type(result) is np.ndarray
+            and result.ndim == 1
+            and result.dtype == np.float32
+            and result.size <= SLOT_SAMPLES
+        ):
+            memory.write(slot, 0, result)
+            head = (Kind.DONE, 0, 0, 1, slot, 0, 0, 0, _RESULT.size, 0, 0)
+            return _ONE.pack(*head, _AUDIO, 0, 0, 0, result.size)
     parts: list[bytes] = []
     used = 0
     for result in results:

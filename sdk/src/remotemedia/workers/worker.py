@@ -9,7 +9,7 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -45,6 +45,8 @@ MAX_WAITING = 4_096
 """Frames that wait for the worker; when there are more, the oldest of the longest queue fails."""
 MAX_UNSENT = 1024 * 1024
 """Bytes that may wait for the socket before frames wait instead."""
+ASLEEP_SECONDS = 2.0
+"""When the watch itself comes so much too late, what it watches is given that time, too."""
 
 _log = logging.getLogger("remotemedia.workers")
 
@@ -500,10 +502,18 @@ class _Watch:
         self._began = now
         self._beats = -1
         self._moved = now
+        self._looked = now
 
-    def look(self, now: float, serving: bool, streams: Iterable[Stream]) -> str | None:
+    def look(self, now: float, serving: bool, streams: Collection[Stream]) -> str | None:
         """Say why the process must go, if it must."""
-        limits = self._limits
+        limits, gap = self._limits, now - self._looked
+        self._looked = now
+        if gap > ASLEEP_SECONDS + limits.tick:
+            # This process was stopped or the machine slept: that time is nobody's fault.
+            self._began += gap
+            self._moved += gap
+            for stream in streams:
+                stream.since += gap
         if not serving:
             late = now - self._began > limits.start
             return f"did not load it within {limits.start:g} s" if late else None

@@ -1,0 +1,327 @@
+"""What frames to Python nodes cost: on the event loop, on threads, and in worker processes.
+
+python -m tests.bench.lanes [--quick]
+
+A stand-in takes the place of the native engine, so that only the Python side is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from remotemedia import Node, Pipeline, node
+from remotemedia.formats import AudioFormat
+from remotemedia.frames import Samples
+from remotemedia.lanes import Lanes
+from remotemedia.lanes.calling import Calling
+from remotemedia.lanes.results import results_of
+from remotemedia.workers import Done, Failed, Work, Worker
+from rich.console import Console
+from rich.table import Table
+
+SAMPLES = np.zeros(320, np.float32)
+BURST = 100
+INTERVAL = 0.02
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A node's failure, which no node here has."""
+
+    message: str
+    traceback: str | None = None
+
+
+@dataclass
+class Item:
+    """A frame."""
+
+    token: int
+    session: str
+    node: str
+    samples: Samples = field(default_factory=lambda: SAMPLES)
+    participant: str = "p1"
+    stream: str = "audio"
+    pipeline: str = "bench"
+    port: str = "in"
+    seq: int = 0
+    pts_us: int = 0
+    rate: int = 16_000
+    channels: int = 1
+    value: object = None
+    end: bool = False
+
+
+class Engine:
+    """Hands frames out and notes when they come back."""
+
+    def __init__(self) -> None:
+        """Have no frames."""
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._items: deque[Item] = deque()
+        self.sent: dict[int, int] = {}
+        self.back: dict[int, int] = {}
+        self.answered: Callable[[], None] = lambda: None
+
+    def push(self, items: Sequence[Item]) -> None:
+        """Let frames wait for the lanes."""
+        now = time.perf_counter_ns()
+        for item in items:
+            self.sent[item.token] = now
+        self._items.extend(items)
+        self._writer.send(b"\1")
+
+    def lane_fd(self) -> int:
+        """See `LaneEngine`."""
+        return self._reader.fileno()
+
+    def poll_lane(self, most: int) -> list[Item]:
+        """See `LaneEngine`."""
+        items = self._items
+        taken = [items.popleft() for _ in range(min(most, len(items)))]
+        if not items:
+            with contextlib.suppress(BlockingIOError):
+                self._reader.recv(64)
+            if items:
+                self._writer.send(b"\1")
+        return taken
+
+    def complete_lane(self, done: Sequence[tuple[int, object]]) -> None:
+        """See `LaneEngine`."""
+        now = time.perf_counter_ns()
+        for token, result in done:
+            if isinstance(result, Failure):
+                raise AssertionError(result.message)
+            self.back[token] = now
+        self.answered()
+
+    def latencies_us(self, tokens: Sequence[int]) -> NDArray[np.float64]:
+        """Give the time from push to answer."""
+        times = [self.back[each] - self.sent[each] for each in tokens]
+        latencies: NDArray[np.float64] = np.array(times, dtype=np.float64) / 1000.0
+        return latencies
+
+    def wait(self, count: int) -> None:
+        """Wait until so many came back."""
+        while len(self.back) < count:
+            time.sleep(0.001)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row of the table."""
+
+    name: str
+    cpu_us: float | None
+    p50_us: float
+    p99_us: float
+    asked: str
+
+
+@node
+async def peak(audio: Samples) -> dict[str, float]:
+    """Answer each frame with a number."""
+    return {"peak": float(audio[0])}
+
+
+@node
+def peak_on_thread(audio: Samples) -> dict[str, float]:
+    """Do the same on a thread."""
+    return {"peak": float(audio[0])}
+
+
+@node(isolation="process")
+def peak_in_process(audio: Samples) -> dict[str, float]:
+    """Do the same in a worker process."""
+    return {"peak": float(audio[0])}
+
+
+@node(isolation="process")
+def double_in_process(audio: Samples) -> Samples:
+    """Answer with audio."""
+    doubled: Samples = audio * np.float32(2)
+    return doubled
+
+
+@node(isolation="process")
+async def peak_in_process_later(audio: Samples) -> dict[str, float]:
+    """Do the same on the loop of a worker process."""
+    return {"peak": float(audio[0])}
+
+
+class Sleeper(Node):
+    """Blocks its thread."""
+
+    def process(self, audio: Samples) -> None:
+        """Sleep."""
+        time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def running(**nodes: Node) -> Iterator[Engine]:
+    """Run lanes with nodes by these ids."""
+    pipeline = Pipeline("bench")
+    for name, each in nodes.items():
+        pipeline.add_node(name, each)
+    engine = Engine()
+    # It has of the native engine and its failures what the lanes use.
+    lanes = Lanes(cast("Any", engine), cast("Any", Failure))
+    lanes.add(pipeline.plan())
+    lanes.start()
+    try:
+        yield engine
+    finally:
+        lanes.stop()
+
+
+def bursts(name: str, made: Node, seconds: float, asked: str, sleepers: int = 0) -> Measured:
+    """Push bursts of frames to as many sessions."""
+    with running(a=made, s=Sleeper()) as engine:
+        engine.push([Item(n, f"s{n}", "a") for n in range(BURST)])
+        engine.wait(BURST)
+        asleep = 0
+        begin = time.perf_counter()
+        process, thread = time.process_time(), time.thread_time()
+        tokens: list[int] = []
+        count = int(seconds / INTERVAL)
+        for turn in range(count):
+            first = (turn + 1) * BURST
+            items = [Item(first + n, f"s{n}", "a") for n in range(BURST)]
+            if sleepers and turn % 25 == 0:
+                asleep += sleepers
+                items[:0] = [Item(-asleep + n, f"asleep{n}", "s") for n in range(sleepers)]
+            engine.push(items)
+            tokens += [first + n for n in range(BURST)]
+            time.sleep(max(0.0, begin + (turn + 1) * INTERVAL - time.perf_counter()))
+        engine.wait(BURST * (count + 1))
+        own = time.thread_time() - thread
+        cpu = (time.process_time() - process - own) * 1e6 / len(tokens)
+        latencies = engine.latencies_us(tokens)
+    p50, p99 = np.percentile(latencies, [50, 99])
+    return Measured(name, cpu, float(p50), float(p99), asked)
+
+
+def back_to_back(name: str, made: Node, frames: int, asked: str) -> Measured:
+    """Push the next frame when the last one came back, on the thread that brought it."""
+    with running(a=made) as engine:
+        finished = threading.Event()
+        turn = 0
+
+        def answered() -> None:
+            nonlocal turn
+            turn += 1
+            if turn <= frames:
+                engine.push([Item(turn, "s", "a")])
+            else:
+                finished.set()
+
+        engine.answered = answered
+        engine.push([Item(0, "s", "a")])
+        finished.wait()
+        latencies = engine.latencies_us(range(frames // 20, frames))
+    p50, p99 = np.percentile(latencies, [50, 99])
+    return Measured(name, None, float(p50), float(p99), asked)
+
+
+def direct(name: str, made: Node, frames: int, asked: str) -> Measured:
+    """Do so without the lanes: to a worker and back."""
+    (entry,) = Pipeline("bench", made).plan().python.values()
+    results = cast("Any", partial(results_of, output=AudioFormat(16_000, 1)))
+    finished = threading.Event()
+    latencies: list[int] = []
+    sent = 0
+
+    def push() -> None:
+        nonlocal sent
+        item = Item(len(latencies), "s", "a")
+        sent = time.perf_counter_ns()
+        worker.put(stream, item)
+        worker.flush()
+
+    def complete(done: list[Done]) -> None:
+        latencies.append(time.perf_counter_ns() - sent)
+        if isinstance(done[0][1], Failed):
+            raise AssertionError(done[0][1].message)
+        if len(latencies) < frames:
+            push()
+        else:
+            finished.set()
+
+    work = Work("bench", "a", entry.node, Calling.of(entry.node), results)
+    worker = Worker(work, complete)
+    worker.start()
+    stream = worker.stream("s", "p1", "audio", on_end=lambda: None)
+    push()
+    finished.wait()
+    worker.close()
+    p50, p99 = np.percentile(np.array(latencies[frames // 20 :]) / 1000.0, [50, 99])
+    return Measured(name, None, float(p50), float(p99), asked)
+
+
+ECHO = """
+import socket, sys
+each = socket.socket(fileno=int(sys.argv[1]))
+while data := each.recv(65536):
+    each.send(data)
+"""
+
+
+def bare(frames: int) -> Measured:
+    """Send some bytes to another interpreter and back, and nothing else: what the system takes."""
+    ours, theirs = socket.socketpair()
+    arguments = [sys.executable, "-c", ECHO, str(theirs.fileno())]
+    with theirs:
+        child = subprocess.Popen(arguments, pass_fds=[theirs.fileno()])
+    times = []
+    with ours:
+        for _ in range(frames):
+            began = time.perf_counter_ns()
+            ours.send(bytes(64))
+            ours.recv(65536)
+            times.append((time.perf_counter_ns() - began) / 1000.0)
+    child.wait()
+    p50, p99 = np.percentile(times[frames // 20 :], [50, 99])
+    name = "64 bytes to a process and back, for comparison"
+    return Measured(name, None, float(p50), float(p99), "")
+
+
+def main() -> None:
+    """Measure everything and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    seconds, frames = (1.0, 2_000) if quick else (10.0, 50_000)
+    rows = [
+        bursts("async def, bursts of 100", peak, seconds, "8 us, p50 500 us"),
+        bursts("def, bursts of 100", peak_on_thread, seconds, ""),
+        bursts("def, beside 20 that sleep 500 ms", peak_on_thread, seconds, "", sleepers=20),
+        bursts("def in a process, bursts of 100", peak_in_process, seconds, ""),
+        bare(frames),
+        direct("to a worker (def) and back", peak_in_process, frames, "p50 40 us, p99 500 us"),
+        direct("the same, audio both ways", double_in_process, frames, ""),
+        direct("to a worker (async def) and back", peak_in_process_later, frames, ""),
+        back_to_back("def in a process, through the lanes", peak_in_process, frames, ""),
+    ]
+    table = Table("frames", "CPU us a frame", "p50 us", "p99 us", "asked")
+    for row in rows:
+        cpu = "" if row.cpu_us is None else f"{row.cpu_us:.1f}"
+        table.add_row(row.name, cpu, f"{row.p50_us:.0f}", f"{row.p99_us:.0f}", row.asked)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
