@@ -105,7 +105,7 @@ def worker(item: Any) -> list[tuple[str, str, object]]:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_twin_runs_any_graph_to_its_end(data: st.DataObject) -> None:
     manifest = data.draw(manifests())
     steps = data.draw(steps_of(manifest))
@@ -116,7 +116,7 @@ def test_the_twin_runs_any_graph_to_its_end(data: st.DataObject) -> None:
 
 @pytest.mark.skipif(not hasattr(remotemedia_runtime, "Run"), reason="the native module has no Run")
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_both_give_the_same_of_any_graph(data: st.DataObject) -> None:
     manifest = data.draw(manifests())
     steps = data.draw(steps_of(manifest))
@@ -144,7 +144,7 @@ def value_case(kind: str, params: Json, values: list[Any]) -> Case:
     operation=st.sampled_from(["uppercase", "lowercase", "strip", "reverse", "length", "words"]),
     values=st.lists(texts, min_size=1, max_size=20),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_both_treat_text_alike(operation: str, values: list[str]) -> None:
     case = value_case("text", {"operation": operation}, values)
     compare(case, drive(TWIN, case), drive(NATIVE, case))
@@ -156,7 +156,7 @@ def test_both_treat_text_alike(operation: str, values: list[str]) -> None:
     operand=st.none() | numbers,
     values=st.lists(numbers | st.lists(numbers, max_size=4) | requests, min_size=1, max_size=10),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_both_calculate_alike(operation: str, operand: Any, values: list[Any]) -> None:
     case = value_case("calculator", {"operation": operation, "operand": operand}, values)
     compare(case, drive(TWIN, case), drive(NATIVE, case))

@@ -148,7 +148,11 @@ def test_opaque_values_may_be_pushed_where_anything_is_taken() -> None:
     made = start(chain(anything(), PY))
     made.push_data("input", b"bytes")
     made.push_data("input", {"a": 1})
-    assert [item.value for item in take(made)] == [b"bytes", {"a": 1}]
+    array = np.arange(3)
+    made.push_data("input", array)
+    first, second, third = take(made)
+    assert (first.value, second.value) == (b"bytes", {"a": 1})
+    assert third.value is array
 
 
 def test_results_leave_by_named_ports() -> None:
@@ -189,9 +193,6 @@ def test_audio_of_no_length_is_nothing() -> None:
     ("result", "text"),
     [
         (np.zeros((2, 320), np.float32), "shape"),
-        (LaneData(float("inf")), "not JSON"),
-        (LaneData({1: 2}), "not text"),
-        (LaneData("x" * 70_000), "bytes as JSON"),
         ("{", "not JSON"),
         (("left", LaneData(1)), "left"),
     ],
@@ -211,7 +212,31 @@ def test_audio_of_a_node_without_outputs_is_its_failure() -> None:
     assert "declares no output" in data(outputs, "error")[0]["message"]
 
 
-@pytest.mark.parametrize("result", [7, "text", [7], [("out",)], [np.zeros(3)]])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (float("inf"), "JSON cannot say"),
+        ({1: 2}, "keys must be text"),
+        (b"x", "bytes, which is not JSON"),
+        ("x" * 70_000, "bytes as JSON"),
+        (1 << 64, "64 bits"),
+        ("\ud800", "surrogate"),
+    ],
+)
+def test_data_is_checked_when_it_is_made(value: object, text: str) -> None:
+    with pytest.raises(RuntimeFault, match=text) as caught:
+        LaneData(value)
+    assert caught.value.field == "value"
+
+
+def test_numpy_becomes_json() -> None:
+    value = {"a": np.float32(0.5), "b": np.arange(3), "c": (np.int64(1), np.bool_(True))}
+    assert LaneData(value).value == {"a": 0.5, "b": [0, 1, 2], "c": [1, True]}
+
+
+@pytest.mark.parametrize(
+    "result", [7, "text", [7], [("out",)], [np.zeros(3)], [np.zeros(4, np.float32)[::2]]]
+)
 def test_results_that_no_driver_may_give_are_refused(result: Any) -> None:
     made = frames(1, start(ONE))
     [item] = take(made)
@@ -222,6 +247,7 @@ def test_results_that_no_driver_may_give_are_refused(result: Any) -> None:
 
 def test_unknown_tokens_are_ignored() -> None:
     made = frames(1, start(ONE))
+    assert made.metrics() == {}
     [item] = take(made)
     made.complete([(99, [LaneData(1)]), (item.token, [LaneData(2)]), (item.token, [LaneData(3)])])
     assert data(made.poll()) == [2]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from remotemedia.twin.chunks import Audio, Signal, Stamp
+from remotemedia.twin.values import LaneFailure
 
 MAX_IN_FLIGHT = 16
 """Frames of one node that are handed out at once; the others wait here."""
@@ -35,7 +37,7 @@ class Work:
     tries: int = 0
     due_us: int = 0
     since_ns: int = 0
-    result: object = None
+    result: LaneFailure | Sequence[object] = ()
 
 
 @dataclass(eq=False)

@@ -10,7 +10,14 @@ import numpy as np
 from remotemedia.errors import INVALID_PARAMETER
 from remotemedia.twin.chunks import Audio, Signal, Stamp, Value
 from remotemedia.twin.plan import Output, Plan
-from remotemedia.twin.values import LaneData, LaneOpaque, RuntimeFault, Unfit, checked_copy
+from remotemedia.twin.values import (
+    LaneData,
+    LaneFailure,
+    LaneOpaque,
+    RuntimeFault,
+    Unfit,
+    checked_copy,
+)
 
 _PAIR = 2
 _DIMENSIONS = 2
@@ -25,24 +32,21 @@ class Results:
         self._plan = plan
         self._end_us: dict[tuple[int, str], int] = {}
 
-    def read(self, index: int, stamp: Stamp, results: object) -> list[tuple[Output | None, Signal]]:
+    def read(
+        self, index: int, stamp: Stamp, results: Sequence[object]
+    ) -> list[tuple[Output | None, Signal]]:
         """Read what a node gave for one frame: by which output, if any, and what.
 
         Raises:
             Unfit: something in it cannot be sent on; that is the node's failure.
-            RuntimeFault: it is nothing that a driver may hand over.
         """
-        if not isinstance(results, Sequence) or isinstance(results, str | bytes):
-            raise _fault("must be a list of results or a LaneFailure")
-        found: list[tuple[Output | None, object]] = []
-        for each in results:
-            wanted, result = FIRST, each
-            if isinstance(each, tuple):
-                if len(each) != _PAIR or not isinstance(each[0], str):
-                    raise _fault("a result with a port is (port, result)")
-                wanted, result = each
-            found.append((self._output(index, wanted), result))
-        return [(output, self._signal(index, output, stamp, result)) for output, result in found]
+        found = [(self._output(index, port), value) for port, value in map(_pair, results)]
+        times = dict(self._end_us)
+        try:
+            return [(output, self._signal(index, output, stamp, value)) for output, value in found]
+        except Unfit:
+            self._end_us = times
+            raise
 
     def _output(self, index: int, wanted: str) -> Output | None:
         outputs = self._plan.nodes[index].outputs
@@ -57,27 +61,16 @@ class Results:
     def _signal(self, index: int, output: Output | None, stamp: Stamp, result: object) -> Signal:
         if isinstance(result, LaneOpaque):
             return Value(stamp, result.value, opaque=True)
-        if isinstance(result, LaneData):
-            try:
-                return Value(stamp, checked_copy(result.value))
-            except Unfit as error:
-                raise Unfit(f"the node returned what {error}") from None
-        if isinstance(result, str):
-            return Value(stamp, _parsed(result))
         if isinstance(result, np.ndarray):
             return self._audio(index, output, stamp, result)
-        raise _fault("results are float32 arrays, LaneData or LaneOpaque")
+        return Value(stamp, result.value if isinstance(result, LaneData) else _parsed(result))
 
     def _audio(self, index: int, output: Output | None, stamp: Stamp, samples: np.ndarray) -> Audio:
         if output is None or not output.format.takes_audio:
             raise Unfit("the node returned audio but declares no output for it")
-        if samples.dtype != np.float32 or not samples.flags.c_contiguous:
-            raise _fault("audio must be a contiguous float32 array")
         channels = output.format.channels
         shape = samples.shape
-        if not 1 <= samples.ndim <= _DIMENSIONS or (
-            (1 if samples.ndim == 1 else shape[0]) != channels
-        ):
+        if (1 if samples.ndim == 1 else shape[0]) != channels:
             raise Unfit(f"the node returned audio of shape {shape}; its output is {output.format}")
         key = index, output.name
         # A node may return more audio than it took: its time never goes backwards.
@@ -88,9 +81,42 @@ class Results:
         return audio
 
 
-def _parsed(text: str) -> object:
+def check(results: object) -> LaneFailure | Sequence[object]:
+    """Check that a driver may hand this over, before any of it is acted on, and give it.
+
+    Raises:
+        RuntimeFault: it may not.
+    """
+    if isinstance(results, LaneFailure):
+        return results
+    if not isinstance(results, Sequence) or isinstance(results, str | bytes):
+        raise _fault("must be a list of results or a LaneFailure")
+    for each in results:
+        if isinstance(each, tuple) and (len(each) != _PAIR or not isinstance(each[0], str)):
+            raise _fault("a result with a port is (port, result)")
+        _, value = _pair(each)
+        if not isinstance(value, LaneData | LaneOpaque | str) and not _is_audio(value):
+            raise _fault("a value is LaneData, LaneOpaque, JSON text, or contiguous float32 audio")
+    return results
+
+
+def _is_audio(value: object) -> bool:
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype == np.float32
+        and value.flags.c_contiguous
+        and 1 <= value.ndim <= _DIMENSIONS
+    )
+
+
+def _pair(result: object) -> tuple[str, object]:
+    """Give a result with its port."""
+    return result if isinstance(result, tuple) else (FIRST, result)
+
+
+def _parsed(text: object) -> object:
     try:
-        return checked_copy(json.loads(text))
+        return checked_copy(json.loads(str(text)))
     except Unfit as error:
         raise Unfit(f"the node returned what {error}") from None
     except ValueError as error:

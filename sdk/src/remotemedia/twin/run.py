@@ -18,7 +18,7 @@ from remotemedia.twin.manifest import ResolvedManifest
 from remotemedia.twin.messages import PARTICIPANT, SESSION, STREAM
 from remotemedia.twin.metrics import now_ns
 from remotemedia.twin.plan import Feed, compile_plan
-from remotemedia.twin.results import Results
+from remotemedia.twin.results import Results, check
 from remotemedia.twin.values import (
     LaneFailure,
     LaneItem,
@@ -67,6 +67,7 @@ class Run:
         }
         self._works: dict[int, Work] = {}
         self._token = 0
+        self._metrics = metrics
         self._chance = random.Random(_SEED)  # noqa: S311 - spreads retries, guards nothing
         self._broken: RuntimeFault | None = None
 
@@ -84,7 +85,7 @@ class Run:
             raise _fault("value", f'"{source}" takes {framer.format}, no values')
         stamp = framer.stamp()
         try:
-            signal = Value(stamp, checked_copy(value))
+            signal = Value(stamp, checked_copy(value, arrays=framer.format.type == "data"))
         except Unfit as error:
             if framer.format.type != "any":
                 raise _fault("value", f"the value {error}") from None
@@ -123,7 +124,7 @@ class Run:
 
     def complete(self, done: Sequence[LaneDone]) -> None:
         """Take what Python nodes made of frames; tokens that are not under way are ignored."""
-        for token, result in done:
+        for token, result in [(token, check(result)) for token, result in done]:
             self._check()
             work = self._works.pop(token, None)
             if work is not None:
@@ -151,7 +152,9 @@ class Run:
         self._graph.interrupt()
 
     def metrics(self) -> dict[str, object]:
-        """Give what each node took, by its id."""
+        """Give what each node took, by its id; nothing where nodes are not timed."""
+        if not self._metrics:
+            return {}
         return {each.node_id: each.to_dict() for each in self._graph.metrics}
 
     def _push(self, source: int, signal: Signal) -> None:
@@ -213,7 +216,7 @@ class Run:
             value=value,
         )
 
-    def _complete(self, work: Work, result: object) -> None:
+    def _complete(self, work: Work, result: LaneFailure | Sequence[object]) -> None:
         graph = self._graph
         mailbox = graph.mailboxes[work.node]
         graph.metrics[work.node].took(now_ns() - work.since_ns)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from remotemedia.errors import RemoteMediaError
+from remotemedia.errors import INVALID_PARAMETER, RemoteMediaError
 from remotemedia.frames import Samples
 
 if TYPE_CHECKING:
@@ -49,12 +49,29 @@ class LaneItem:
     samples: Samples | None = None
     value: object = None
 
+    @property
+    def end(self) -> bool:
+        """Whether all inputs of the node have ended."""
+        return not self.port
+
 
 @dataclass(frozen=True)
 class LaneData:
-    """A JSON value that a Python node gave."""
+    """A JSON value that a Python node gave: checked, and copied, when it is made."""
 
     value: object
+
+    def __post_init__(self) -> None:
+        """Take a copy.
+
+        Raises:
+            RuntimeFault: it is not JSON, or too deep or too long.
+        """
+        try:
+            object.__setattr__(self, "value", checked_copy(self.value))
+        except Unfit as error:
+            text = f"the result {error}"
+            raise RuntimeFault(text, code=INVALID_PARAMETER, field="value") from None
 
 
 @dataclass(frozen=True)
@@ -87,41 +104,46 @@ class RunOutput:
     value: object = None
 
 
-def checked_copy(value: object) -> JsonValue:
-    """Copy a JSON value; NumPy's scalars and arrays become numbers and lists.
+def checked_copy(value: object, arrays: bool = True) -> JsonValue:
+    """Copy a JSON value; NumPy's scalars become numbers, and where `arrays` says so arrays lists.
 
     Raises:
         Unfit: something in it is not JSON, or it is too deep or too long.
     """
-    copy = json_copy(value)
+    copy = json_copy(value, arrays)
     try:
         size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
     except UnicodeEncodeError:
-        raise Unfit("is not JSON: half a surrogate pair") from None
+        raise Unfit("has a lone surrogate, which UTF-8 cannot say") from None
     if size > MAX_VALUE_BYTES:
         raise Unfit(f"has more than {MAX_VALUE_BYTES} bytes as JSON")
     return copy
 
 
-def json_copy(value: object, depth: int = 0) -> JsonValue:
+def json_copy(value: object, arrays: bool = True, depth: int = 0) -> JsonValue:
     """Copy a value that is JSON, whatever its length."""
-    if value is None or isinstance(value, bool | str | int):
+    copy: JsonValue
+    if isinstance(value, np.generic) or (arrays and isinstance(value, np.ndarray)):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | str):
         return value
+    if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise Unfit("is an integer of more than 64 bits")
+        return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise Unfit(f"is not JSON: {value}")
+            raise Unfit(f"is {value}, which JSON cannot say")
         return float(value)
+    if not isinstance(value, list | tuple | dict):
+        raise Unfit(f"is a {type(value).__name__}, which is not JSON")
     if depth >= MAX_DEPTH:
         raise Unfit(f"is more than {MAX_DEPTH} deep")
-    if isinstance(value, np.generic | np.ndarray):
-        return json_copy(value.tolist(), depth)
-    if isinstance(value, list | tuple):
-        return [json_copy(each, depth + 1) for each in value]
     if isinstance(value, dict):
-        copy: dict[str, JsonValue] = {}
-        for key, each in value.items():
+        for key in value:
             if not isinstance(key, str):
-                raise Unfit(f"is not JSON: the key {key!r} is not text")
-            copy[key] = json_copy(each, depth + 1)
-        return copy
-    raise Unfit(f"is not JSON: a {type(value).__name__}")
+                raise Unfit(f"has the key {key!r}: keys must be text")
+        copy = {key: json_copy(each, arrays, depth + 1) for key, each in value.items()}
+    else:
+        copy = [json_copy(each, arrays, depth + 1) for each in value]
+    return copy
