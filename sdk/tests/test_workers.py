@@ -137,13 +137,14 @@ def test_streams_share_a_process_and_no_state(engine, isolated, made):
 
 
 @pytest.mark.parametrize("made", [nodes.Counter(), nodes.CounterLater()])
-def test_a_failure_is_reported_with_its_traceback(engine, isolated, made):
+def test_a_failure_is_reported_with_its_traceback(engine, isolated, made, caplog):
     isolated(made)
     engine.push(frame(1, nodes.RAISE, node="a"), frame(2, node="a"))
     failure = engine.result(1)
     assert failure.message == "ZeroDivisionError: by nothing"
     assert "in behave" in failure.traceback
     assert "remotemedia/workers" not in failure.traceback
+    assert "node a failed" in caplog.text
     assert values(engine.result(2))[0]["count"] == 2
 
 
@@ -263,6 +264,42 @@ def pid_after_kill(engine, token):
         if isinstance(result, list) and result:
             return values(result)[0]["pid"]
     raise AssertionError("nothing comes back")
+
+
+@pytest.mark.parametrize(("what", "said"), [("descriptors", "OSError"), ("memory", "Memory")])
+def test_a_node_that_leaks_hurts_nobody(engine, isolated, what, said):
+    isolated(nodes.Leaking(what))
+    engine.push(frame(1, 1.0, node="a"), frame(2, node="a", session="s2"))
+    assert said in engine.result(1).message
+    assert values(engine.result(2)) == ["well"]
+    engine.push(frame(3, node="a"))
+    assert values(engine.result(3)) == ["well"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's way to choose")
+def test_a_worker_goes_first_when_memory_is_short(engine, isolated):
+    isolated(nodes.oom_score)
+    engine.push(frame(1, node="a"))
+    assert values(engine.result(1)) == [500]
+
+
+def test_what_is_no_result_is_the_node_s_failure(engine, isolated):
+    isolated(nodes.Set())
+    engine.push(frame(1, node="a"), frame(2, node="a"))
+    for token in (1, 2):
+        assert "the result is a set" in engine.result(token).message
+
+
+def test_a_hanging_coroutine_is_cancelled_when_its_session_ends(engine, isolated, tmp_path):
+    path = tmp_path / "calls"
+    lanes = isolated(nodes.Hanging(str(path)))
+    engine.push(frame(1, node="a"), frame(2, node="a"))
+    until(lambda: path.exists() and "process" in path.read_text(), "it does not begin")
+    lanes.end_session("s1")
+    assert "cancelled" in engine.result(1).message
+    assert engine.result(2) == []
+    until(lambda: "cleanup" in path.read_text(), "no clean-up")
+    assert path.read_text().split() == ["initialize", "process", "cancelled", "flush", "cleanup"]
 
 
 def test_a_node_that_sleeps_delays_no_other_session(engine, isolated):

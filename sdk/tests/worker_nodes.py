@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import sys
@@ -167,3 +168,47 @@ def sizes(audio):
 @node(isolation="process")
 def tell(value):
     return repr(value)
+
+
+class Leaking(Node):
+    """Keeps every descriptor and all memory that it can get."""
+
+    def __init__(self, what):
+        super().__init__(isolation="process")
+        self.what = what
+        self.kept = []
+
+    def initialize(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+
+    def process(self, audio):
+        if audio[0]:
+            while True:
+                if self.what == "descriptors":
+                    self.kept.append(os.dup(0))
+                else:
+                    self.kept.append(np.empty(1 << 45, np.uint8))
+        return "well"
+
+
+class Hanging(Writing):
+    async def process(self, audio):
+        self.note("process")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.note("cancelled")
+            raise
+
+
+@node(isolation="process")
+def oom_score(audio):
+    return int(open("/proc/self/oom_score_adj").read())
+
+
+class Set(Node):
+    def __init__(self):
+        super().__init__(isolation="process")
+
+    def process(self, audio):
+        return {1, 2}

@@ -95,6 +95,7 @@ class Stream:
     opened: bool = False
     listed: bool = False
     ended: bool = False
+    failing: bool = False
 
     @property
     def idle(self) -> bool:
@@ -419,8 +420,10 @@ class Worker:
             result: list[object] | Failed
             if head.kind == Kind.DONE:
                 result = read_results(process.memory, head, tail)
+                held[1].failing = False
             else:
                 result = Failed(*read_failure(tail))
+                self._say(held[1], result)
             token, stream = held
             del self._held[head.slot]
             self._free.append(head.slot)
@@ -445,6 +448,12 @@ class Worker:
         else:
             raise ProtocolError(f"a message of kind {head.kind}")
         return None
+
+    def _say(self, stream: Stream, failed: Failed) -> None:
+        """Log a node's failure, and none of those that follow on it."""
+        if not stream.failing:
+            stream.failing = True
+            _log.warning("node %s failed: %s", self.name, failed.traceback or failed.message)
 
     def _bury(self, reason: str) -> None:
         """Answer what the process held, and let its streams begin anew."""
