@@ -14,7 +14,10 @@ UV_VERSION := 0.13.9
 CARGO_DENY_VERSION := 0.20.2
 TOOLS := $(CACHE)/tools
 UV := $(TOOLS)/uv-$(UV_VERSION)/bin/uv
+CARGO_FUZZ_VERSION := 0.13.2
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_FUZZ := $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+FUZZ_SECONDS ?= 30
 RUN := $(UV) run --frozen
 CARGO := cargo
 MANIFEST := --manifest-path runtime/Cargo.toml
@@ -79,6 +82,7 @@ lint: lint-rust lint-python lint-web ## formatters, linters and type checkers
 .PHONY: lint-rust
 lint-rust: check-tools $(CARGO_DENY)
 	@$(CARGO) fmt $(MANIFEST) --all --check
+	@$(CARGO) fmt --manifest-path runtime/fuzz/Cargo.toml --check
 	@$(CARGO) clippy $(MANIFEST) --workspace --all-targets --locked --quiet -- -D warnings
 	@$(CARGO_DENY) --log-level error --manifest-path runtime/Cargo.toml --locked check bans licenses sources
 	@bash tests/setup/advisories.sh $(CARGO_DENY)
@@ -117,6 +121,16 @@ bench: setup ## ours and aiortc side by side; prints a table and draws a plot
 .PHONY: soak
 soak: setup ## connects and leaves for a long time; everything must return to zero
 	@$(RUN) python -m tests.soak
+
+$(CARGO_FUZZ):
+	@echo "building cargo-fuzz $(CARGO_FUZZ_VERSION) (once)"
+	@CARGO_TARGET_DIR=$(CACHE)/cargo-fuzz $(CARGO) install --quiet --locked \
+		--root $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) cargo-fuzz@$(CARGO_FUZZ_VERSION)
+	@rm -rf $(CACHE)/cargo-fuzz
+
+.PHONY: fuzz
+fuzz: check-tools $(CARGO_FUZZ) ## every fuzz target for FUZZ_SECONDS
+	@CARGO_FUZZ=$(CARGO_FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) bash runtime/fuzz/run.sh
 
 .PHONY: clean
 clean: ## removes what was built in the clone (caches outside it stay)
