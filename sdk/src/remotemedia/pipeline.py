@@ -309,7 +309,7 @@ class Pipeline:
 
         await serve([self], host=host, port=port, tls=tls)
 
-    def run(self, data: object = ..., /) -> Result:
+    def run(self, data: object = ..., /, *, remote: str | None = None) -> Result:
         """Run over given data, to its end.
 
         ::
@@ -327,14 +327,20 @@ class Pipeline:
                 iterator of arrays or values; a dict of these by source id where there are several.
                 Nothing where the pipeline names its files itself, or where each `AudioSource` shall
                 be the microphone, until Ctrl-C; then each `AudioSink` is the loudspeaker.
+            remote: another machine to run on; not in this version.
 
         Raises:
+            NotInThisVersion: `remote` is given.
             ManifestError: the pipeline cannot run.
             ParameterError: the data does not fit it.
             MediaFileError: the file cannot be read.
             NodeError: a node could not begin, or failed on too many frames in a row. A node that
                 fails on some frames only is told of in the result's ``errors``.
         """
+        if remote is not None:
+            raise NotInThisVersion(
+                "runs on other machines are not in this version.", field="remote"
+            )
         from remotemedia.running import runs
 
         return runs.run(self, runs.NOTHING if data is ... else data, self._options(), self._keep)

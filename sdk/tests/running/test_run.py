@@ -14,6 +14,7 @@ from remotemedia import (
     MediaFileError,
     Node,
     NodeError,
+    NotInThisVersion,
     Out,
     ParameterError,
     Pipeline,
@@ -463,3 +464,149 @@ def test_written_files_are_as_long_as_what_was_run(tmp_path, noise):
     assert result.values == [{"path": str(path), "duration_ms": 1000.0}]
     with AudioReader(path) as reader:
         assert (reader.rate, sum(len(block) for block in reader.blocks())) == (22050, 22050)
+
+
+def test_other_machines_are_for_a_later_version(noise):
+    with pytest.raises(NotInThisVersion):
+        Pipeline(PassThroughNode()).run(noise(0.1), remote="webrtc://host:1")
+
+
+def test_a_python_node_takes_what_there_is(tmp_path, noise):
+    @node
+    def kind(data):
+        return {"kind": type(data).__name__}
+
+    pipeline = Pipeline(kind)
+    assert pipeline.run("some text").values == [{"kind": "str"}]
+    assert pipeline.run({"a": 1}).values == [{"kind": "dict"}]
+    assert pipeline.run(object()).values == [{"kind": "object"}]
+    path = tmp_path / "a.wav"
+    with AudioWriter(path, 16000) as writer:
+        writer.write(noise(0.02))
+    assert pipeline.run(str(path)).values == [{"kind": "ndarray"}]
+    assert pipeline.run(iter(["a", noise(0.02)])).values == [{"kind": "str"}, {"kind": "ndarray"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json", "{", "a.json is not JSON"),
+        ("a.jsonl", '1\n{"a":\n', "a.jsonl, line 2"),
+        ("none.json", None, "No such file"),
+    ],
+)
+def test_values_that_cannot_be_read(tmp_path, name, content, words):
+    from remotemedia.nodes import TextNode
+
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(MediaFileError, match=words):
+        Pipeline(TextNode(operation="strip")).run(tmp_path / name)
+
+
+def test_a_file_of_values(tmp_path):
+    from remotemedia.nodes import CalculatorNode, TextNode
+
+    (tmp_path / "a.json").write_text("[1, 2, 3]")
+    add = Pipeline(CalculatorNode(operation="add"))
+    assert add.run(tmp_path / "a.json").values == [6]
+    with pytest.raises(ParameterError, match="not an audio file"):
+        Pipeline(TextNode(operation="strip")).run(tmp_path / "a.wav")
+
+
+def test_audio_of_a_source_must_not_change(noise):
+    pieces = iter([(noise(0.1, 8000), 8000), (noise(0.1, 16000), 16000)])
+    with pytest.raises(ParameterError, match="changed from 8000 Hz, mono to 16000 Hz, mono"):
+        Pipeline(PassThroughNode()).run(pieces)
+    assert Pipeline(PassThroughNode()).run(iter(())).events == []
+
+
+class Untidy(Node):
+    def process(self, audio):
+        return {"n": len(audio)}
+
+    def cleanup(self):
+        raise OSError("the disk is full")
+
+
+class UntidyAsync(Node):
+    async def process(self, audio):
+        return {"n": len(audio)}
+
+    async def cleanup(self):
+        raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("made", [Untidy, UntidyAsync])
+def test_a_cleanup_that_fails_is_only_logged(noise, caplog, made):
+    assert len(Pipeline(made()).run(noise(0.1)).values) == 5
+    assert "cleanup of untidy" in caplog.text
+    assert "the disk is full" in caplog.text
+
+
+def test_a_flush_that_fails_is_an_error(noise):
+    class Last(Node):
+        def process(self, audio):
+            """Keep quiet."""
+
+        def flush(self):
+            raise ValueError("nothing to give")
+
+    (error,) = Pipeline(Last()).run(noise(0.1)).errors
+    assert error.message == "ValueError: nothing to give"
+
+
+def test_flush_may_be_of_another_kind_than_process(noise):
+    class Plain(Node):
+        def process(self, audio):
+            """Keep quiet."""
+
+        async def flush(self):
+            yield {"n": 1}
+            yield {"n": 2}
+
+    class Loop(Node):
+        async def process(self, audio):
+            """Keep quiet."""
+
+        def flush(self):
+            yield {"n": 3}
+
+        def initialize(self):
+            self.ready = True
+
+    assert Pipeline(Plain()).run(noise(0.1)).values == [{"n": 1}, {"n": 2}]
+    assert Pipeline(Loop()).run(noise(0.1)).values == [{"n": 3}]
+
+
+async def test_a_node_that_blocks_does_not_hold_a_cancelled_run(noise):
+    begun, release = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    class Stuck(Node):
+        def process(self, audio):
+            loop.call_soon_threadsafe(begun.set)
+            release.wait(30)
+
+    task = asyncio.ensure_future(Pipeline(Stuck()).run(noise(1.0)))
+    await asyncio.wait_for(begun.wait(), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    release.set()
+
+
+def test_outputs_read_like_lists_and_arrays(noise):
+    result = Pipeline().add_node("half", half).add_node("peak", peak).run(noise(0.04))
+    output = result.outputs["peak"]
+    assert (len(output), output[-1], output[:1]) == (2, output.values[1], output.values[:1])
+    assert output == output.values
+    assert output != [1]
+    assert np.asarray(output).shape == (0,)
+    assert "values [{'peak'" in repr(output)
+    assert "outputs of peak" in repr(result)
+    loud = Pipeline(half).run(noise(0.04))
+    assert "audio (640,) at 16000 Hz" in repr(loud.outputs["half-1"])
+    assert np.array(loud, copy=True) is not loud.audio
+    with pytest.raises(ValueError, match="without a copy"):
+        np.asarray(loud, np.int16, copy=False)

@@ -32,13 +32,11 @@ class Options:
     Attributes:
         metrics: measure.
         eager: look for results after each piece, however short, as a stream wants it.
-        audio: give the audio of nodes that feed nothing.
         frame_ms: how long the frames are into which audio is cut.
     """
 
     metrics: bool = False
     eager: bool = False
-    audio: bool = True
     frame_ms: int = 20
 
 
