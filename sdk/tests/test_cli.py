@@ -243,7 +243,7 @@ async def test_call_says_why_it_was_refused(run, server, tone):
     assert "error: no pipeline mic? [RM-2003]" in err
 
 
-def test_call_without_a_server_or_a_file(run, tone, tmp_path):
+def test_call_without_a_server_or_a_file(run, tone, tmp_path, monkeypatch):
     code, _, err = run("call", "http://127.0.0.1:9/x", str(tone))
     assert code == exits.UNREACHABLE
     assert "remotemedia serve" in err
@@ -251,8 +251,10 @@ def test_call_without_a_server_or_a_file(run, tone, tmp_path):
     assert code == exits.UNREADABLE
     code, _, err = run("call", "nowhere", str(tone))
     assert code == exits.INVALID
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
     code, _, err = run("call", "http://127.0.0.1:9/x", "mic")
-    assert code == exits.USAGE
+    assert code == exits.UNREADABLE
+    assert "remotemedia[mic]" in err
 
 
 def test_lines_and_summary():

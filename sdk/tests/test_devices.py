@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
 import threading
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from remotemedia import AudioFormat, MediaFileError, NodeSession, ParameterError, Pipeline
+from remotemedia.cli.call import CallOptions, call
 from remotemedia.devices import MAX_WAITING, Loudspeaker, Microphone
 from remotemedia.errors import RemoteMediaError
 from remotemedia.nodes import AudioSink, AudioSource, FileReaderNode, GainNode, LevelMeterNode
@@ -223,3 +228,22 @@ def test_what_is_no_microphone_is_not_listened_to(sounds, nodes):
 def test_the_only_source_has_two_names(sounds, name):
     result = Pipeline(AudioSource(), GainNode()).run({name: np.zeros(160, np.float32)})
     assert result.audio.shape == (160,)
+
+
+async def test_a_call_sends_what_is_heard_until_ctrl_c(sounds, server, monkeypatch):
+    monkeypatch.setattr("remotemedia.client.session.QUIET_SECONDS", 0.05)
+    sounds.blocks = heard(25, size=960)
+    server.on_open = [("results", server.result("node", 40.0, {"loud": True}, node="loudness"))]
+    output = Console(file=io.StringIO(), width=200)
+
+    class Ending(Stream):
+        def give(self):
+            super().give()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(sounds, "InputStream", lambda **rest: Ending(sounds, **rest))
+    await call(CallOptions(f"{server.url}/mic", None, as_json=True), output)
+    (stream,) = sounds.streams
+    assert stream.settings["samplerate"] == 48000
+    assert stream.calls == ["start", "abort", "close"]
+    assert '"loud":true' in output.file.getvalue().replace(" ", "")

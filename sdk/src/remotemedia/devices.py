@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from remotemedia.base import Node
-from remotemedia.errors import MediaFileError, RemoteMediaError
+from remotemedia.errors import MediaFileError
 from remotemedia.formats import AudioFormat
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class Microphone:
             wanted: the format that the pipeline would like.
 
         Raises:
-            RemoteMediaError: sounddevice is not installed.
-            MediaFileError: there is no such microphone.
+            MediaFileError: there is no such microphone, or sounddevice is not installed.
         """
         self._sounds = _sounds("a microphone")
         self._device = device
@@ -212,7 +211,7 @@ def _sounds(what: str) -> _Sounds:
         return cast("_Sounds", importlib.import_module(MODULE))
     # Where PortAudio itself is missing the import ends with an OSError.
     except (ImportError, OSError) as error:
-        raise RemoteMediaError(
+        raise MediaFileError(
             f"{what} needs {MODULE}, which cannot be imported: {error}.",
             hint="Install remotemedia[mic], or give a file or an array.",
         ) from error

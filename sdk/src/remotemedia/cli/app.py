@@ -112,7 +112,9 @@ def serve(
 @app.command()
 def call(
     url: Annotated[str, typer.Argument(help="http://HOST:PORT/PIPELINE")],
-    file: Annotated[str, typer.Argument(help="Any audio file.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|mic", help="Any audio file, or the microphone.")
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each message as it comes, one a line.")
     ] = False,
@@ -124,14 +126,13 @@ def call(
         bool, typer.Option("--insecure", help="Accept a certificate that is not trusted.")
     ] = False,
 ) -> None:
-    """Send an audio file to a pipeline and show what it finds."""
+    """Send an audio file or the microphone to a pipeline and show what it finds."""
     from remotemedia.cli.call import CallOptions
     from remotemedia.cli.call import call as run_call
 
     with as_exit_code():
-        if file == "mic" and not Path(file).exists():
-            raise NotInThisVersion("the microphone as source is not in this version.")
-        options = CallOptions(url, Path(file), as_json, fast, join, not insecure)
+        path = None if file == "mic" and not Path(file).exists() else Path(file)
+        options = CallOptions(url, path, as_json, fast, join, not insecure)
         asyncio.run(run_call(options, Console()))
 
 
@@ -218,7 +219,6 @@ def validate(
 ) -> None:
     """Check a pipeline and say what would run."""
     from remotemedia.cli.pipelines import load_pipeline
-
     from remotemedia.cli.showing import validate as run_validate
 
     with as_exit_code():

@@ -1,13 +1,17 @@
-"""`remotemedia call`: a file to a pipeline, its results to the terminal."""
+"""`remotemedia call`: a file or a microphone to a pipeline, its results to the terminal."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from remotemedia.cli import exits
@@ -15,17 +19,21 @@ from remotemedia.cli.show import Summary, describe
 from remotemedia.client.audio import AudioFile
 from remotemedia.client.events import Bye, Event
 from remotemedia.client.session import Session, connect
+from remotemedia.client.track import RATE
+from remotemedia.devices import Microphone
 from remotemedia.errors import ConnectionLost
+from remotemedia.formats import AudioFormat
+from remotemedia.running.inputs import Value
 
 __all__ = ["CallOptions", "Printer", "Summary", "call", "describe"]
 
 
 @dataclass(frozen=True)
 class CallOptions:
-    """What the command was told."""
+    """What the command was told; without a file the microphone is sent, until Ctrl-C."""
 
     url: str
-    file: Path
+    file: Path | None
     as_json: bool = False
     fast: bool = False
     join: str | None = None
@@ -33,20 +41,22 @@ class CallOptions:
 
 
 async def call(options: CallOptions, output: Console) -> None:
-    """Send the file and print what comes back.
+    """Send the file, or what is heard, and print what comes back.
 
     Raises:
         RemoteMediaError: it failed; see `remotemedia.client.connect`.
     """
-    length = _probe(options.file)
+    source: _Source = _Heard() if options.file is None else _File(options.file)
     with _progress(output, hidden=options.as_json) as progress:
-        task = progress.add_task("connecting", total=length)
+        task = progress.add_task("connecting", total=source.seconds)
         async with connect(
             options.url, join=options.join, fast=options.fast, verify_tls=options.verify_tls
         ) as session:
-            progress.update(task, description="sending")
+            progress.update(task, description=source.doing)
             printer = Printer(options.as_json, output, session)
-            sender = asyncio.create_task(_send(session, options.file, progress, task))
+            sender = asyncio.create_task(
+                source.send(session, lambda sent: progress.update(task, completed=sent))
+            )
             try:
                 async for event in session:
                     printer.show(event)
@@ -95,18 +105,60 @@ class Printer:
         return Text(f"{event.participant}  " if other else "", style="magenta")
 
 
-async def _send(session: Session, file: Path, progress: Progress, task: TaskID) -> None:
-    await session.send_file(file, lambda sent, _: progress.update(task, completed=sent))
-    await session.finish()
+class _Source(Protocol):
+    """What is sent."""
+
+    @property
+    def doing(self) -> str: ...
+    @property
+    def seconds(self) -> float | None: ...
+
+    async def send(self, session: Session, told: Callable[[float], None]) -> None: ...
 
 
-def _probe(path: Path) -> float | None:
-    """Open the file once before anything is sent, so that a wrong name costs nothing."""
-    file = AudioFile(path)
-    try:
-        return file.seconds
-    finally:
+class _File:
+    doing = "sending"
+
+    def __init__(self, path: Path) -> None:
+        """Open the file once before anything is sent, so that a wrong name costs nothing."""
+        self._path = path
+        file = AudioFile(path)
+        self.seconds = file.seconds
         file.close()
+
+    async def send(self, session: Session, told: Callable[[float], None]) -> None:
+        """Send it to its end."""
+        await session.send_file(self._path, lambda sent, _: told(sent))
+        await session.finish()
+
+
+class _Heard:
+    doing = "listening"
+    seconds = None
+
+    def __init__(self) -> None:
+        self._microphone = Microphone(None, AudioFormat(RATE))
+
+    async def send(self, session: Session, told: Callable[[float], None]) -> None:
+        """Send what is heard, until Ctrl-C: that ends the sending, and what is left comes back."""
+        loop = asyncio.get_running_loop()
+        microphone = self._microphone
+        sent = 0
+        # Only the main thread has signals, and on Windows no loop has them.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(signal.SIGINT, microphone.close)
+        try:
+            pieces = microphone.pieces(None)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                if not isinstance(piece, Value) and piece.size:
+                    await session.send((piece, microphone.format.rate))
+                    sent += int(piece.shape[-1])
+                    told(sent / microphone.format.rate)
+        finally:
+            microphone.close()
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.remove_signal_handler(signal.SIGINT)
+        await session.finish()
 
 
 def _progress(output: Console, *, hidden: bool) -> Progress:
@@ -115,9 +167,18 @@ def _progress(output: Console, *, hidden: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.1f} of {task.total:.1f} s"),
+        TextColumn("{task.completed:.1f}"),
+        _Length("s"),
         TimeElapsedColumn(),
         console=console,
         transient=True,
         disable=hidden or not console.is_terminal,
     )
+
+
+class _Length(TextColumn):
+    """``of 9.5 s``, where the length is known."""
+
+    def render(self, task: Task) -> Text:
+        known = "" if task.total is None else f"of {task.total:.1f} "
+        return Text(f"{known}{self.text_format}")

@@ -41,7 +41,7 @@ EXIT_CODES = {
     FAILED: "failed in a way that is not in this list",
     USAGE: "wrong use of the command, or a command of a later version",
     INVALID: "a pipeline, its manifest or the configuration is not valid",
-    UNREADABLE: "an audio file cannot be read",
+    UNREADABLE: "an audio file cannot be read, or a microphone not be used",
     UNREACHABLE: "the server does not answer",
     REFUSED: "the server refused",
     LOST: "the connection broke, or the server ended the session with an error",
