@@ -196,6 +196,20 @@ fn live_a_mix_goes_on_without_an_input_that_is_a_second_late() {
 }
 
 #[test]
+fn live_an_input_that_comes_back_lies_where_it_belongs() {
+    let config = ExecutorConfig { audio_outputs: true, ..ExecutorConfig::live() };
+    let mut executor = Executor::new(config);
+    let id = executor.create(Arc::new(compile(&two([0.0, 0.0])).unwrap()));
+    executor.open_stream(id, common::STREAM);
+    push(&mut executor, id, 0, 0, &[0.5; 32_000]);
+    assert_eq!(flat(&heard(&drain(&mut executor), "mix", 0)).len(), 16_000);
+    // Half of it is too late by now.
+    push(&mut executor, id, 1, 15_000, &[0.25; 2_000]);
+    let samples = flat(&heard(&drain(&mut executor), "mix", 0));
+    assert_eq!(samples, [0.75; 1_000]);
+}
+
+#[test]
 fn hours_without_audio_are_a_jump_of_the_mix_and_no_silence() {
     let (mut executor, id) = offline(&two([0.0, 0.0]));
     let hours = 10 * 3_600 * RATE as usize;

@@ -106,12 +106,13 @@ struct MixStream {
 }
 
 impl MixStream {
-    /// The position of a frame that does not follow on; a start in the past lies where the input
-    /// has got to, so that nothing is lost.
-    fn position(&self, pts_us: u64, origin_us: u64, reached: u64) -> u64 {
+    /// The position of a frame that does not follow on. Offline, one in the past lies where the mix
+    /// has got to, so that nothing is lost; live it is too late.
+    fn position(&self, pts_us: u64, origin_us: u64, reached: u64, live: bool) -> u64 {
         let offset = (i128::from(pts_us) - i128::from(origin_us)) * i128::from(self.rate());
         let nearest = (2 * offset + 1_000_000).div_euclid(2_000_000);
-        u64::try_from(nearest).unwrap_or(0).max(reached).max(self.given)
+        let least = if live { reached } else { reached.max(self.given) };
+        u64::try_from(nearest).unwrap_or(0).max(least)
     }
 
     fn rate(&self) -> u64 {
@@ -202,7 +203,7 @@ impl StreamNode for MixStream {
         let origin_us = *self.origin_us.get_or_insert(pts_us);
         let MixInput { end, end_us, .. } = self.inputs[input];
         let follows = end_us.is_some_and(|end_us| pts_us.abs_diff(end_us) <= JUMP_TOLERANCE_US);
-        let start = if follows { end } else { self.position(pts_us, origin_us, end) };
+        let start = if follows { end } else { self.position(pts_us, origin_us, end, cx.live) };
         let reached = start + chunk.len() as u64;
         let into = &mut self.inputs[input];
         (into.end, into.end_us) = (reached, Some(chunk.end_us()));
