@@ -110,7 +110,8 @@ class LaneItem:
     def samples(self) -> NDArray[np.float32] | None:
         """Audio: ``(n,)`` for one channel, else ``(channels, n)``; None for a value.
 
-        A read-only view of the runtime's own samples, the same array each time. It may be kept.
+        The node's own to change and to keep, and the same array each time. Live it is the runtime's
+        memory itself; a `Run` copies it, for it may have to try the frame again.
         """
     @property
     def value(self) -> object:
@@ -197,7 +198,7 @@ class RunOutput:
         """Of an event: the message that a live session would send."""
     @property
     def samples(self) -> NDArray[np.float32] | None:
-        """Of audio: as `LaneItem.samples`."""
+        """Of audio: ``(n,)`` or ``(channels, n)``, without a copy."""
     @property
     def rate(self) -> int | None:
         """Of audio, in hertz."""

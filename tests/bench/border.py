@@ -159,7 +159,7 @@ def lanes(samples: Samples) -> list[Cost]:
     audio, audio_out = lane.result(samples)
     value, value_out = lane.result(LaneData(VALUE))
     return [
-        Cost("a frame's samples as an array (a view)", first),
+        Cost("a frame's samples as an array (one copy)", first),
         Cost("the same again", again),
         Cost("complete a frame with 320 samples (one copy)", audio),
         Cost("complete a frame with a value", value),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remotemedia_core::{
-    ErrorCode, FrameMeta, Key, Micros, Opaque, Piece, check_value, check_value_text,
+    ErrorCode, FrameMeta, Key, Micros, Opaque, Payload, Piece, check_value, check_value_text,
 };
 use serde_json::Value;
 
@@ -45,11 +45,15 @@ impl Executor {
             if instance.failure.is_some() {
                 continue;
             }
-            let works = &mut self.works;
+            let (works, live) = (&mut self.works, self.config.live);
             let since_ns = self.config.clock.map_or(0, |clock| clock());
             let lost = &mut instance.stats.overrun;
-            let taken = mailbox.take(now, self.config.live, lost, |letter| {
-                works.insert(Work { instance: id, node, letter: letter.clone(), since_ns })
+            let taken = mailbox.take(now, live, lost, |letter| {
+                // What is never tried again is the node's own, which may write to it.
+                let payload =
+                    if live { Payload::Audio(Arc::default()) } else { letter.payload.clone() };
+                let letter = Letter { payload, ..*letter };
+                works.insert(Work { instance: id, node, letter, since_ns })
             });
             if mailbox.has_work() {
                 mailbox.listed = true;

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{STREAM, drain, format, meta, mono, node, plan, push_tone, python, vad};
 use remotemedia_core::{ErrorCode, MAX_VALUE_BYTES, Micros, Payload};
 use remotemedia_executor::{
@@ -49,6 +51,17 @@ fn failure() -> Result<Vec<NodeResult>, NodeFailure> {
         traceback: Some("line 3".into()),
         transient: false,
     })
+}
+
+#[test]
+fn live_frames_are_the_nodes_own_and_others_are_kept_for_further_tries() {
+    for (config, owners) in [(ExecutorConfig::live(), 1), (ExecutorConfig::offline(), 2)] {
+        let (mut executor, id) = start(config);
+        push(&mut executor, id, 0);
+        let work = executor.poll_work(at(0)).unwrap();
+        let Payload::Audio(samples) = work.payload else { panic!("it was audio") };
+        assert_eq!(Arc::strong_count(&samples), owners);
+    }
 }
 
 fn codes(outputs: &[Output]) -> Vec<ErrorCode> {

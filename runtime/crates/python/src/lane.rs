@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ use remotemedia_engine::{LaneItem, LaneToken, NodeFailure, NodeResult, NodeValue
 use serde_json::Value;
 
 use crate::fault::invalid;
-use crate::samples::{Given, WANTED, view};
+use crate::samples::{Given, WANTED, array};
 use crate::value::{self, Arrays};
 
 /// What a run names its only session, participant and stream.
@@ -43,9 +43,10 @@ pub(crate) struct PyLaneItem {
     entry: Arc<str>,
     port: Arc<str>,
     meta: FrameMeta,
-    payload: Payload,
+    is_audio: bool,
     end: bool,
-    /// The payload as Python's, once somebody asked for it.
+    /// Until somebody asks for it; then it is in `made`, as Python's.
+    payload: Mutex<Option<Payload>>,
     made: PyOnceLock<Py<PyAny>>,
 }
 
@@ -60,8 +61,9 @@ impl PyLaneItem {
             entry: item.entry,
             port: item.port,
             meta: item.meta,
-            payload: item.payload,
+            is_audio: matches!(item.payload, Payload::Audio(_)),
             end: false,
+            payload: Mutex::new(Some(item.payload)),
             made: PyOnceLock::new(),
         }
     }
@@ -76,8 +78,9 @@ impl PyLaneItem {
             entry: work.entry,
             port: work.port,
             meta: work.meta,
-            payload: work.payload,
+            is_audio: matches!(work.payload, Payload::Audio(_)),
             end: work.end,
+            payload: Mutex::new(Some(work.payload)),
             made: PyOnceLock::new(),
         }
     }
@@ -86,16 +89,18 @@ impl PyLaneItem {
         self.origin.as_ref().map_or(RUN[part], |origin| &origin[part])
     }
 
-    fn is_audio(&self) -> bool {
-        matches!(self.payload, Payload::Audio(_))
-    }
-
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let make = || {
-            Ok::<_, PyErr>(match &self.payload {
-                Payload::Audio(samples) => view(py, samples, self.channels())?.unbind(),
-                Payload::Data(value) => value::write(py, value)?.unbind(),
-                Payload::Opaque(value) => object(py, value).unbind(),
+            // Taken out: an array of samples that nobody else has needs no copy.
+            let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok::<_, PyErr>(match payload {
+                Some(Payload::Audio(samples)) => {
+                    array(py, samples, self.meta.format.channels.get())?.unbind()
+                }
+                Some(Payload::Data(value)) => value::write(py, &value)?.unbind(),
+                Some(Payload::Opaque(value)) => object(py, &value).unbind(),
+                // Only after a lack of memory.
+                None => py.None(),
             })
         };
         Ok(self.made.get_or_try_init(py, make)?.bind(py).clone())
@@ -161,23 +166,23 @@ impl PyLaneItem {
 
     #[getter]
     fn rate(&self) -> u32 {
-        if self.is_audio() { self.meta.format.rate.hz() } else { 0 }
+        if self.is_audio { self.meta.format.rate.hz() } else { 0 }
     }
 
     #[getter]
     fn channels(&self) -> usize {
-        if self.is_audio() { self.meta.format.channels.get() } else { 0 }
+        if self.is_audio { self.meta.format.channels.get() } else { 0 }
     }
 
-    /// The same array each time: a view of the runtime's own samples.
+    /// The same array each time.
     #[getter]
     fn samples<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.is_audio() { self.payload(py).map(Some) } else { Ok(None) }
+        if self.is_audio { self.payload(py).map(Some) } else { Ok(None) }
     }
 
     #[getter]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.is_audio() { Ok(None) } else { self.payload(py).map(Some) }
+        if self.is_audio { Ok(None) } else { self.payload(py).map(Some) }
     }
 
     fn __repr__(&self) -> String {

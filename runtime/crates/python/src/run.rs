@@ -9,7 +9,7 @@ use remotemedia_engine::{
 use crate::fault::{fault, invalid, wrong};
 use crate::json::loads;
 use crate::lane::{PyLaneItem, object, opaque, read_done};
-use crate::samples::{Given, WANTED, view};
+use crate::samples::{Given, WANTED, array};
 use crate::value::{self, Arrays};
 
 /// One run of a pipeline without peers.
@@ -178,7 +178,7 @@ impl PyRunOutput {
             }
             RunValue::Audio { format, samples } => {
                 made.kind = "audio";
-                made.samples = Some(view(py, &samples, format.channels.get())?.unbind());
+                made.samples = Some(array(py, samples, format.channels.get())?.unbind());
                 made.rate = Some(format.rate.hz());
             }
             RunValue::Value(value) => {

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
 
-use numpy::npyffi::{NpyTypes, PY_ARRAY_API, get_type_object, npy_intp};
+use numpy::npyffi::{NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp};
 use numpy::{
     PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods,
     dtype,
@@ -19,27 +19,30 @@ struct Owner {
     _samples: Arc<[f32]>,
 }
 
-/// A read-only array over `samples`, which it keeps alive: `(n,)` for one channel, else
-/// `(channels, n)`. Nothing is copied.
-pub(crate) fn view<'py>(
+/// An array of `samples`, which it keeps alive: `(n,)` for one channel, else `(channels, n)`. Python
+/// may write to it, so what others hold too is copied; what is the caller's alone is not.
+pub(crate) fn array<'py>(
     py: Python<'py>,
-    samples: &Arc<[f32]>,
+    mut samples: Arc<[f32]>,
     channels: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
+    if Arc::get_mut(&mut samples).is_none() {
+        samples = samples[..].into();
+    }
+    let data = Arc::get_mut(&mut samples).expect("it is nobody else's").as_mut_ptr();
     let length = |count: usize| npy_intp::try_from(count).expect("slices are shorter");
-    let (dimensions, shape): (c_int, [npy_intp; 2]) = if channels == 1 {
+    let (dimensions, mut shape): (c_int, [npy_intp; 2]) = if channels == 1 {
         (1, [length(samples.len()), 0])
     } else {
         (2, [length(channels), length(samples.len() / channels)])
     };
-    let mut shape = shape;
-    let owner = Bound::new(py, Owner { _samples: Arc::clone(samples) })?;
-    // SAFETY: `py` shows that this thread is attached. The data pointer is valid for reads of
-    // `samples.len()` floats, at least the product of `shape`, for as long as `owner` lives; the
-    // array holds `owner` as its base object, which NumPy drops after its last use of the data.
-    // The flags leave out NPY_ARRAY_WRITEABLE, and NumPy lets nobody set it on an array whose base
-    // exports no buffer, so nothing writes through the pointer. Both calls take the reference
-    // (to the descriptor, to `owner`) that they are given, even where they fail.
+    let owner = Bound::new(py, Owner { _samples: samples })?;
+    // SAFETY: `py` shows that this thread is attached. The data pointer is valid for reads and
+    // writes of at least the product of `shape` in floats for as long as `owner` lives; the array
+    // holds `owner` as its base object, which NumPy drops after its last use of the data. `owner`
+    // has the only reference to the samples and never looks at them, so that nothing but NumPy
+    // does. Both calls take the reference (to the descriptor, to `owner`) that they are given, even
+    // where they fail.
     unsafe {
         let array = PY_ARRAY_API.PyArray_NewFromDescr(
             py,
@@ -48,8 +51,8 @@ pub(crate) fn view<'py>(
             dimensions,
             shape.as_mut_ptr(),
             ptr::null_mut(),
-            samples.as_ptr().cast_mut().cast(),
-            0,
+            data.cast(),
+            NPY_ARRAY_WRITEABLE,
             ptr::null_mut(),
         );
         let array = Bound::from_owned_ptr_or_err(py, array)?;
