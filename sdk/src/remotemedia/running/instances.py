@@ -84,6 +84,8 @@ class Instance:
             call = self._call = self._made(node)
         done: list[LaneDone] = []
         for item in batch:
+            if self._workers.cancelled:
+                break  # nobody waits for the rest
             began = perf_counter_ns()
             try:
                 if not is_end(item):

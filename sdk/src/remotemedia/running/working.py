@@ -127,6 +127,11 @@ class Workers:
         if self._cancelled:
             raise Cancelled
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
+
     def cancel(self) -> None:
         """Let whoever waits go. May be called from any thread."""
         with self._changed:
