@@ -129,6 +129,19 @@ async def test_a_python_node_answers_over_the_wire(serving):
     assert len(of(events, Level)) > 15
 
 
+async def test_a_python_node_may_change_its_audio(serving):
+    @node
+    def silenced(audio):
+        own = audio.flags.owndata
+        audio *= 0
+        return {"peak": float(np.abs(audio).max()), "copied": own}
+
+    events = await call(await serving(Pipeline("p", silenced)), noise(0.2))
+    results = [event.data for event in of(events, NodeResult)]
+    assert results
+    assert all(each == {"peak": 0.0, "copied": False} for each in results)
+
+
 async def test_audio_of_a_python_node_goes_on(serving):
     @node(output_rate=48000)
     def silence(audio):
