@@ -1,0 +1,99 @@
+"""Nodes in worker processes, in sessions beside others: workers that are killed, and a server."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+import psutil
+import pytest
+
+from tests.support.api import Api, calling, until
+from tests.support.peer import Peer, Tone
+from tests.support.server import Server, serving
+
+NODES = """
+import os, time
+
+
+def tell(audio, session):
+    return {"pid": os.getpid(), "seq": session.seq, "session": session.id}
+
+
+def sleep(audio):
+    time.sleep(0.5)
+"""
+
+MANIFEST = """
+version: v1
+metadata: {name: apart}
+nodes:
+  - {id: vad, node_type: VADNode, params: {engine: energy}}
+  - {id: tell, node_type: PythonNode, isolation: process, params: {entry: "nodes.py:tell"}}
+  - {id: sleep, node_type: PythonNode, isolation: process, params: {entry: "nodes.py:sleep"}}
+connections:
+  - {from: vad, to: tell}
+  - {from: vad, to: sleep}
+"""
+
+
+@pytest.fixture
+def apart_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serves the nodes above."""
+    folder = tmp_path_factory.mktemp("apart")
+    (folder / "nodes.py").write_text(NODES)
+    (folder / "apart.yaml").write_text(MANIFEST)
+    with serving([folder / "apart.yaml"], folder / "server.log") as server:
+        yield server
+
+
+@pytest.fixture
+async def apart_api(apart_server: Server) -> AsyncIterator[Api]:
+    """Calls to it; nothing may be left on it."""
+    async with calling(apart_server.url) as made:
+        yield made
+        if apart_server.process.poll() is None:
+            await made.assert_nothing_left()
+
+
+async def test_a_killed_worker_is_told_of_and_replaced(
+    apart_server: Server, apart_api: Api
+) -> None:
+    async with Peer(apart_api, audio=Tone()) as one, Peer(apart_api, audio=Tone()) as two:
+        for peer in (one, two):
+            await peer.open(pipeline="apart")
+            await peer.wait_for("node", 5)
+        pids = {message["data"]["pid"] for peer in (one, two) for message in peer.of_type("node")}
+        assert len(pids) == 1
+        (worker,) = pids
+        assert worker != apart_server.process.pid
+        os.kill(worker, signal.SIGKILL)
+        for peer in (one, two):
+
+            def replaced(peer: Peer = peer) -> bool:
+                return any(m["data"]["pid"] != worker for m in peer.of_type("node"))
+
+            await peer.wait_until(replaced)
+            sessions = {message["data"]["session"] for message in peer.of_type("node")}
+            assert sessions == {peer.session}
+            failures = [e for e in peer.of_type("error") if e["data"]["code"] == "RM-5001"]
+            assert all("was killed by SIGKILL" in e["data"]["message"] for e in failures)
+        figures = await apart_api.figures()
+        assert figures["remotemedia_worker_restarts_total"] == 1.0
+        # The slow node beside it drops frames; native results and the other worker go on.
+        await one.more("vad", 50)
+
+
+async def test_workers_die_with_a_killed_server(apart_server: Server, apart_api: Api) -> None:
+    async def workers() -> list[psutil.Process]:
+        found = psutil.Process(apart_server.process.pid).children()
+        return found if len(found) == 2 else []
+
+    pids = [each.pid for each in await until(workers)]
+    apart_server.process.kill()
+
+    async def gone() -> bool:
+        return not any(psutil.pid_exists(pid) for pid in pids)
+
+    assert await until(gone)
