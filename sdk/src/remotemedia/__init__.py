@@ -30,10 +30,13 @@ from remotemedia.runtime import (
 if TYPE_CHECKING:
     from remotemedia.client import connect
     from remotemedia.frames import AudioFrame, NodeSession
+    from remotemedia.running.events import AudioEvent, ValueEvent
+    from remotemedia.running.result import Result
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "AudioEvent",
     "AudioFormat",
     "AudioFrame",
     "ConnectionLost",
@@ -48,10 +51,12 @@ __all__ = [
     "ParameterError",
     "Pipeline",
     "RemoteMediaError",
+    "Result",
     "RuntimeMissing",
     "ServerRefused",
     "ServerUnreachable",
     "TransientError",
+    "ValueEvent",
     "connect",
     "get_backend_info",
     "get_rust_runtime",
@@ -61,6 +66,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "AudioEvent": "remotemedia.running.events",
+    "Result": "remotemedia.running.result",
+    "ValueEvent": "remotemedia.running.events",
     "AudioFrame": "remotemedia.frames",
     "NodeSession": "remotemedia.frames",
     "connect": "remotemedia.client",
