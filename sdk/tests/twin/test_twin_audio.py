@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from remotemedia.errors import RuntimeMissing
 from remotemedia.twin import RuntimeFault
-from remotemedia.twin.kinds.resample import Schedule
+from remotemedia.twin.kinds.resample import schedule_of
 from remotemedia.twin.silero import session
 
 from .graphs import (
@@ -262,7 +262,7 @@ def test_a_jump_ends_the_stream_of_a_resampler() -> None:
     taken=st.integers(0, 100_000),
 )
 def test_a_schedule_never_runs_ahead(rates: tuple[int, int], taken: int) -> None:
-    schedule = Schedule(*rates, "high")
+    schedule = schedule_of(*rates, "high")
     given_now, given_then = schedule.after(taken), schedule.after(taken + 1)
     assert 0 <= given_now <= given_then
     assert given_now * rates[0] <= (taken + 1) * rates[1]

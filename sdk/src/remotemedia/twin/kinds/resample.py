@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from functools import cache
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,6 @@ from remotemedia.twin.manifest import ResolvedNode
 from remotemedia.twin.params import ParamError, Params
 
 if TYPE_CHECKING:
-    from typing import Protocol
 
     class _Stream(Protocol):
         def resample_chunk(
@@ -38,6 +38,7 @@ _SINC_CHUNK = 64
 _MAX_BANK = 1 << 20
 _COARSE_PHASES = 256
 _MAX_LEAD = 16_384
+_SAME = 1e-9
 
 
 def compile_resample(node: ResolvedNode) -> Make:
@@ -73,45 +74,73 @@ def open_stream(given: int, wanted: int, channels: int, quality: str) -> _Stream
     return cast("_Stream", made)
 
 
-class Schedule:
-    """How many outputs the native resampler has given after so many inputs."""
+class Schedule(Protocol):
+    """How many outputs the native resampler has given."""
+
+    def after(self, taken: int) -> int:
+        """Count them after so many inputs in all, which never become fewer."""
+
+
+class Whole:
+    """Of its filters for whole-number ratios."""
 
     def __init__(self, given: int, wanted: int, quality: str) -> None:
         divisor = math.gcd(given, wanted)
         self._up, self._down = wanted // divisor, given // divisor
-        self._whole = 1 in {self._up, self._down}
-        self._ahead = self._lead = self._skip = 0
-        if self._whole:
-            attenuation, transition = _POLYPHASE[quality]
-            width = transition * math.pi / max(self._up, self._down)
-            centre = math.ceil((attenuation - 7.95) / (2.285 * width) / 2.0)
-            self._ahead = -(-centre // self._up)
-        else:
-            self._lead, self._skip = _align(given, wanted, _SINC_LENGTH[quality])
+        attenuation, transition = _POLYPHASE[quality]
+        width = transition * math.pi / max(self._up, self._down)
+        centre = math.ceil((attenuation - 7.95) / (2.285 * width) / 2.0)
+        self._ahead = -(-centre // self._up)
 
     def after(self, taken: int) -> int:
-        """Count the outputs."""
-        if self._whole:
-            return max(-(-(taken - self._ahead) * self._up // self._down), 0)
-        chunks = (self._lead + taken) // _SINC_CHUNK
-        return max((chunks * _SINC_CHUNK - 2) * self._up // self._down - self._skip, 0)
+        """See `Schedule`."""
+        return max(-(-(taken - self._ahead) * self._up // self._down), 0)
 
 
-def _align(given: int, wanted: int, length: int) -> tuple[int, int]:
+class Sinc:
+    """Of its interpolator for other ratios: the same sums, so that they round the same."""
+
+    def __init__(self, given: int, wanted: int, quality: str) -> None:
+        length = -(-_SINC_LENGTH[quality] * max(given, wanted) // wanted)
+        self._length = -(-length // 8) * 8
+        phases = wanted // math.gcd(given, wanted)
+        if phases * self._length > _MAX_BANK:
+            phases = _COARSE_PHASES
+        self._step = 1.0 / (wanted / given)
+        self._lead, self._skip = _align(wanted / given, self._length, phases)
+        self._index = -(self._length - 1.0)
+        self._chunks = self._given = 0
+
+    def after(self, taken: int) -> int:
+        """See `Schedule`."""
+        while self._chunks < (self._lead + taken) // _SINC_CHUNK:
+            space = _SINC_CHUNK - (self._length + 1.0) - self._index
+            count = math.floor(space / self._step)
+            steps = np.full(count + 1, self._step)
+            steps[0] = self._index
+            self._index = float(np.add.accumulate(steps)[-1]) - _SINC_CHUNK
+            self._given += count
+            self._chunks += 1
+        return max(self._given - self._skip, 0)
+
+
+def schedule_of(given: int, wanted: int, quality: str) -> Schedule:
+    """Make the schedule of a pair of rates, at the start of a stream."""
+    whole = given % wanted == 0 or wanted % given == 0
+    return Whole(given, wanted, quality) if whole else Sinc(given, wanted, quality)
+
+
+@cache
+def _align(ratio: float, length: int, phases: int) -> tuple[int, int]:
     """Zeros before a stream and outputs to drop, as the native resampler aligns its streams."""
-    length = -(-length * max(given, wanted) // wanted)
-    length = -(-length // 8) * 8
-    phases = wanted // math.gcd(given, wanted)
-    if phases * length > _MAX_BANK:
-        phases = _COARSE_PHASES
-    leads = np.arange(_MAX_LEAD)
-    positions = (length / 2.0 + leads - 1.0 / phases) * (wanted / given)
+    positions = (length / 2.0 + np.arange(_MAX_LEAD) - 1.0 / phases) * ratio
     errors = np.abs(positions - np.round(positions))
-    best = 0
-    for lead in np.flatnonzero(errors <= errors.min() + 1e-9).tolist():
-        best = lead
-        break
-    return best, round(float(positions[best])) - 1
+    lower = errors < np.concatenate([[np.inf], np.minimum.accumulate(errors)[:-1]])
+    best, lead = math.inf, 0
+    for each in np.flatnonzero(lower).tolist():
+        if errors[each] < best - _SAME:
+            best, lead = float(errors[each]), each
+    return lead, round(float(positions[lead])) - 1
 
 
 class _Resample(State):
@@ -121,11 +150,11 @@ class _Resample(State):
         self._rates = (given, wanted)
         self._channels = channels
         self._quality = quality
-        self._schedule = Schedule(given, wanted, quality)
         self._continuity = Continuity()
         self._reset()
 
     def _reset(self) -> None:
+        self._schedule = schedule_of(*self._rates, self._quality)
         self._stream = open_stream(*self._rates, self._channels, self._quality)
         self._ready: deque[Samples] = deque()
         self._ready_length = 0
