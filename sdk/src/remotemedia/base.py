@@ -80,8 +80,8 @@ class Node:
             def process(self, audio):
                 return {"peak": float(abs(audio).max())}
 
-    ``process`` may be ``def``, ``async def``, a generator or an async generator. It gets a
-    read-only array, ``(n,)`` or ``(channels, n)``; annotated with `AudioFrame` it gets the frame,
+    ``process`` may be ``def``, ``async def``, a generator or an async generator. It gets an
+    array of its own, ``(n,)`` or ``(channels, n)``; annotated with `AudioFrame` it gets the frame,
     with a tuple the array and its rate. It returns a dict or another JSON value (a ``node``
     result), an array (audio for what follows), a list of these, or None.
 

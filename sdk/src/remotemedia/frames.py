@@ -16,7 +16,7 @@ class AudioFrame:
     """Samples with their time.
 
     Attributes:
-        samples: read-only, ``(n,)`` or ``(channels, n)``.
+        samples: ``(n,)`` or ``(channels, n)``; a node may change what it is given.
         rate: samples a second and channel.
         pts_ms: media time of the first sample in milliseconds; zero is where the stream began.
         seq: counts the frames of a stream from zero; a gap is frames that were lost.
