@@ -11,7 +11,7 @@ import numpy as np
 
 from remotemedia.client.events import ErrorEvent, Event, NodeResult
 from remotemedia.errors import RemoteMediaError
-from remotemedia.running.events import AudioEvent, ValueEvent, typed
+from remotemedia.running.events import ValueEvent, typed
 
 if TYPE_CHECKING:
     from remotemedia.frames import Samples
@@ -47,10 +47,6 @@ class Output(Sequence[object]):
 
     def add(self, event: Event) -> None:
         """Take an event of the node."""
-        if isinstance(event, AudioEvent):
-            self.rate = event.rate
-            self._chunks.append(event.samples)
-            return
         self.events.append(event)
         if isinstance(event, NodeResult):
             self._values.append(event.data)
@@ -102,16 +98,26 @@ class Outcome:
     sinks: tuple[str, ...] = ()
     first_ports: Mapping[str, str] = field(default_factory=dict)
     raw: list[RunOutput] = field(default_factory=list)
-    audio: dict[str, list[tuple[Samples, int]]] = field(default_factory=dict)
 
     def add(self, outputs: Sequence[RunOutput]) -> None:
-        """Take what came."""
-        for output in outputs:
-            if output.kind == "audio" and output.samples is not None:
-                key = self.key(output.node, output.port)
-                self.audio.setdefault(key, []).append((output.samples, output.rate or 0))
-            else:
-                self.raw.append(output)
+        """Take what came; nothing is looked at before it is asked for."""
+        self.raw.extend(outputs)
+
+    def sort(self) -> tuple[list[Event], dict[str, Output]]:
+        """Give events, and everything by the output that it is from. What came is forgotten."""
+        raw, self.raw = self.raw, []
+        events: list[Event] = []
+        outputs = {name: Output() for name in self.sinks}
+        for each in raw:
+            if each.kind == "audio" and each.samples is not None:
+                name = self.key(each.node, each.port)
+                outputs.setdefault(name, Output()).add_audio(each.samples, each.rate or 0)
+                continue
+            event = typed(each)
+            events.append(event)
+            name = each.node if each.kind == "event" else self.key(each.node, each.port)
+            outputs.setdefault(name, Output()).add(event)
+        return events, outputs
 
     def key(self, node: str, port: str) -> str:
         """Name an output: by its node's id alone where it is the node's first."""
@@ -201,30 +207,21 @@ class Result:
         return f"Result({audio}{len(self._events)} events, outputs of {', '.join(self.outputs)})"
 
     @cached_property
-    def _events(self) -> list[Event]:
-        return [typed(output) for output in self._there.raw]
+    def _sorted(self) -> tuple[list[Event], dict[str, Output]]:
+        return self._there.sort()
 
-    @cached_property
+    @property
+    def _events(self) -> list[Event]:
+        return self._sorted[0]
+
+    @property
     def _outputs(self) -> dict[str, Output]:
-        outcome = self._there
-        found = {name: Output() for name in outcome.sinks}
-        for name, chunks in outcome.audio.items():
-            for samples, rate in chunks:
-                found.setdefault(name, Output()).add_audio(samples, rate)
-        for event in self._events:
-            port = event.port if isinstance(event, ValueEvent) else None
-            name = event.node if port is None else outcome.key(event.node, port)
-            found.setdefault(name, Output()).add(event)
-        return found
+        return self._sorted[1]
 
     @cached_property
     def _audio(self) -> Output:
-        outcome = self._there
-        made = Output()
-        name = next((each for each in outcome.sinks if each in outcome.audio), None)
-        for samples, rate in outcome.audio.get(name, ()) if name is not None else ():
-            made.add_audio(samples, rate)
-        return made
+        outputs = self._outputs
+        return next((outputs[name] for name in self._there.sinks if outputs[name].rate), Output())
 
     @property
     def _there(self) -> Outcome:
