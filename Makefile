@@ -12,11 +12,13 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/remotemedia
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 UV_VERSION := 0.13.9
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_LLVM_COV_VERSION := 0.9.1
 TOOLS := $(CACHE)/tools
 UV := $(TOOLS)/uv-$(UV_VERSION)/bin/uv
-CARGO_FUZZ_VERSION := 0.13.2
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 CARGO_FUZZ := $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+CARGO_LLVM_COV := $(TOOLS)/cargo-llvm-cov-$(CARGO_LLVM_COV_VERSION)/bin/cargo-llvm-cov
 FUZZ_SECONDS ?= 30
 RUN := $(UV) run --frozen
 CARGO := cargo
@@ -59,11 +61,16 @@ web/demo/dist/.built: web/node_modules/.installed $(WEB_SOURCES)
 setup-test: setup $(CARGO_DENY) tests/node_modules/.installed
 	@bash tests/setup/system-packages.sh
 
-$(CARGO_DENY):
-	@echo "building cargo-deny $(CARGO_DENY_VERSION) (once)"
-	@CARGO_TARGET_DIR=$(CACHE)/cargo-deny $(CARGO) install --quiet --locked \
-		--root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) cargo-deny@$(CARGO_DENY_VERSION)
-	@rm -rf $(CACHE)/cargo-deny
+# Tools of cargo's, each built once: $(1) is the program, $(2) its name, $(3) its version.
+define cargo_tool
+$(1):
+	@echo "building $(2) $(3) (once)"
+	@CARGO_TARGET_DIR=$(CACHE)/$(2) $(CARGO) install --quiet --locked --root $(TOOLS)/$(2)-$(3) $(2)@$(3)
+	@rm -rf $(CACHE)/$(2)
+endef
+$(eval $(call cargo_tool,$(CARGO_DENY),cargo-deny,$(CARGO_DENY_VERSION)))
+$(eval $(call cargo_tool,$(CARGO_FUZZ),cargo-fuzz,$(CARGO_FUZZ_VERSION)))
+$(eval $(call cargo_tool,$(CARGO_LLVM_COV),cargo-llvm-cov,$(CARGO_LLVM_COV_VERSION)))
 
 # ---- use --------------------------------------------------------------------
 
@@ -122,11 +129,11 @@ bench: setup ## ours and aiortc side by side; prints a table and draws a plot
 soak: setup ## connects and leaves for a long time; everything must return to zero
 	@$(RUN) python -m tests.soak
 
-$(CARGO_FUZZ):
-	@echo "building cargo-fuzz $(CARGO_FUZZ_VERSION) (once)"
-	@CARGO_TARGET_DIR=$(CACHE)/cargo-fuzz $(CARGO) install --quiet --locked \
-		--root $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) cargo-fuzz@$(CARGO_FUZZ_VERSION)
-	@rm -rf $(CACHE)/cargo-fuzz
+.PHONY: coverage
+coverage: setup-test $(CARGO_LLVM_COV) ## lines and branches of Python (90 % at least), lines of Rust
+	@$(RUN) pytest sdk/tests signaling/tests --cov --cov-report=term:skip-covered
+	@rustup component add llvm-tools >/dev/null 2>&1 || true
+	@$(CARGO_LLVM_COV) llvm-cov $(MANIFEST) --workspace --locked --summary-only
 
 .PHONY: fuzz
 fuzz: check-tools $(CARGO_FUZZ) ## every fuzz target for FUZZ_SECONDS
