@@ -88,6 +88,15 @@ def test_frames_for_nodes_are_the_same() -> None:
     assert [each[6] for each in ours][-1] == ""
 
 
+def test_nodes_may_change_the_frames_of_both() -> None:
+    for backend in BACKENDS:
+        run = begun(backend, chain(MONO, node("python", "python", PYTHON, anything())))
+        run.push_audio("input", spoken()[:320])
+        [item] = run.take_work(1)
+        assert item.samples is not None
+        item.samples[:] = 0.0
+
+
 def after_the_end(_: Backend, run: Run) -> None:
     run.end("any")
     run.push_audio("any", spoken()[:10])

@@ -72,6 +72,23 @@ def test_both_give_the_same_however_audio_is_pushed(cuts: list[int]) -> None:
     compare(case, drive(TWIN, case), drive(NATIVE, whole))
 
 
+@needs_native
+@pytest.mark.parametrize("hz", [100, 1_000, 3_000, 5_000, 6_000, 6_500, 7_000])
+@pytest.mark.parametrize(("quality", "kept_hz"), [("medium", 6_600), ("high", 7_000)])
+def test_resamplers_agree_on_each_tone_that_they_keep(quality: str, kept_hz: int, hz: int) -> None:
+    if hz > kept_hz:
+        pytest.skip("the quality does not keep it")
+    full, mono = audio(48_000), audio()
+    tone = np.sin(2 * np.pi * hz * np.arange(48_000) / 48_000)
+    fade = np.hanning(9_600)
+    tone[:4_800] *= fade[:4_800]
+    tone[-4_800:] *= fade[4_800:]
+    manifest = chain(full, node("resample", "resample", {"quality": quality}, full, mono))
+    pushed = [Sound(tone.astype(np.float32))]
+    case = Case("tone", manifest, lambda: pushed, apart_db=-80.0)
+    compare(case, drive(TWIN, case), drive(NATIVE, case))
+
+
 MONO = audio()
 WRONG: dict[str, Json] = {
     "no version": {**chain(MONO, node("level", "level", LEVEL, MONO)), "version": "v2"},
