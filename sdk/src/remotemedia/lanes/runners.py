@@ -42,15 +42,15 @@ class Runners(Generic[J]):
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
+            task = self._loop.create_task(self._run())
+            self._tasks.add(task)
+            task.add_done_callback(self._forget)
+            # It comes after the task's first step: what is left then waits for a job that waits.
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._scheduled = False
         if self._ready:
-            task = self._loop.create_task(self._run())
-            self._tasks.add(task)
-            task.add_done_callback(self._forget)
-            # It comes after the task's first step: what is left then waits for a job that waits.
             self._schedule()
 
     async def _run(self) -> None:
