@@ -11,11 +11,26 @@ import pytest
 from remotemedia_signaling import HostError, IceCandidate, Offer, SessionEvent
 from remotemedia_signaling.config import ServerConfig
 
-from remotemedia import ManifestError, Node, ParameterError, Pipeline, RemoteMediaError, node
+from remotemedia import (
+    ManifestError,
+    Node,
+    NotInThisVersion,
+    ParameterError,
+    Pipeline,
+    RemoteMediaError,
+    node,
+)
 from remotemedia.host import EngineHost
 from remotemedia.host import events as events_module
 from remotemedia.host.events import EventHub
-from remotemedia.nodes.audio import VADNode
+from remotemedia.nodes import (
+    AudioSink,
+    AudioSource,
+    FileReaderNode,
+    MixNode,
+    TextNode,
+    VADNode,
+)
 
 from .fakes import FakeFault, frame
 
@@ -413,3 +428,38 @@ async def test_served_by_signaling(runtime, monkeypatch, tmp_path):
     await asyncio.wait_for(serving, 10)
     assert runtime.engines[0].drained
     assert runtime.engines[0].closed
+
+
+def several_tracks():
+    made = Pipeline("p").add_node("a", AudioSource()).add_node("b", AudioSource())
+    made.add_node("mix", MixNode())
+    return made.connect("a", "mix").connect("b", "mix")
+
+
+@pytest.mark.parametrize(
+    ("made", "field", "words"),
+    [
+        (Pipeline("p", FileReaderNode(path="x.wav"), VADNode()), "nodes[0]", "reading a file"),
+        (Pipeline("p", AudioSource(path="x.wav"), VADNode()), "nodes[0]", "reading a file"),
+        (Pipeline("p", AudioSource(), AudioSink()), "nodes[1]", "sending audio"),
+        (several_tracks(), "nodes[1]", "a second incoming track"),
+        (Pipeline("p", VADNode(runtime_hint="python")), "nodes[0].runtime_hint", "in Python"),
+    ],
+)
+async def test_what_only_runs_do_is_not_served(runtime, made, field, words):
+    with pytest.raises(NotInThisVersion, match=words) as caught:
+        await EngineHost.start([made], {}, runtime)
+    assert caught.value.field == field
+    assert str(caught.value).startswith('pipeline "p": ')
+    assert not runtime.engines
+
+
+async def test_every_source_is_told(runtime):
+    made = Pipeline("p").add_node("mic", AudioSource(rate=48000)).add_node("vad", VADNode())
+    made.add_node("text", TextNode(operation="words")).connect("mic", "vad")
+    host = await EngineHost.start([made], {}, runtime)
+    ((mic, values, results),) = [each.ports for each in host.pipelines()]
+    await host.close()
+    assert (mic.id, mic.kind, mic.format.rate) == ("mic", "audio", 48000)
+    assert (values.id, values.kind, values.format) == ("input", "data", None)
+    assert (results.id, results.direction) == ("results", "out")

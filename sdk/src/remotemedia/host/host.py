@@ -27,6 +27,7 @@ from remotemedia.errors import (
     INTERNAL,
     UNKNOWN_PIPELINE,
     ManifestError,
+    NotInThisVersion,
     ParameterError,
     RemoteMediaError,
 )
@@ -295,6 +296,7 @@ def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
     Raises:
         ManifestError: one cannot run; the error says which.
         ParameterError: there is none, or two have the same name.
+        NotInThisVersion: one does what only runs do.
     """
     if not pipelines:
         raise ParameterError("there is no pipeline to serve.")
@@ -304,7 +306,29 @@ def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
             raise ParameterError(
                 f'two pipelines are called "{name}".', hint="Give one another metadata.name."
             )
-    return [pipeline.plan(native=True) for pipeline in pipelines]
+    plans = [pipeline.plan(native=True) for pipeline in pipelines]
+    for plan in plans:
+        _check_served(plan)
+    return plans
+
+
+def _check_served(plan: Plan) -> None:
+    """Refuse what would be silent in a session: files read, several tracks, audio sent."""
+    tracks = [
+        source.id
+        for source in plan.resolved.sources
+        if source.id in plan.nodes and source.format.audio is not None
+    ]
+    later = [(name, "reading a file in a session") for name in plan.files]
+    later += [(name, "a second incoming track") for name in tracks[1:] if name not in plan.files]
+    later += [(name, "sending audio to peers") for name in plan.sinks]
+    for name, what in later:
+        index = list(plan.nodes).index(name)
+        refused = NotInThisVersion(
+            f'"{name}": {what} is not in this version.', field=f"nodes[{index}]"
+        )
+        refused.source = f'pipeline "{plan.name}"'
+        raise refused
 
 
 def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:

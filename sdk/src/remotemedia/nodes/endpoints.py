@@ -15,8 +15,8 @@ class AudioSource(BuiltinNode):
     """Where audio comes in.
 
     Served, it is the peer's incoming track; in ``run(data)`` the given data, and with several
-    sources ``run({"id": data})``. With `path` it is always that file. Where nothing is given it is
-    the default microphone, which needs ``remotemedia[mic]``.
+    sources ``run({"id": data})``. With `path` it is always that file. Where a run is given nothing
+    it is the microphone, until Ctrl-C, which needs ``remotemedia[mic]``.
 
     Args:
         path: a file that PyAV reads, seen from the manifest's folder; None is what is given.
@@ -53,9 +53,9 @@ class AudioSource(BuiltinNode):
 class AudioSink(BuiltinNode):
     """Where audio goes out.
 
-    In a pipeline with sinks, their audio is the audio of the result. Served, it is the track that
-    goes to the peers. With `path` it is written to that file instead. Where nothing else is there
-    it is the default loudspeaker, which needs ``remotemedia[mic]``.
+    In a pipeline with sinks, their audio is the audio of the result. With `path` it is written to
+    that file instead. In a run that listens to the microphone it is the loudspeaker, which needs
+    ``remotemedia[mic]``.
 
     Args:
         path: a file that PyAV writes, seen from the manifest's folder; see `FileWriterNode`.
