@@ -40,6 +40,13 @@ class FakeFailure:
     traceback: str | None = None
 
 
+@dataclass
+class FakeOpaque:
+    """An object for other Python nodes."""
+
+    value: object
+
+
 class FakeFault(Exception):  # noqa: N818 - the module's name for it
     """What the engine refuses."""
 
@@ -226,6 +233,8 @@ class FakeRuntime:
 
     __version__ = "0.0-fake"
     LaneFailure = FakeFailure
+    LaneData = staticmethod(json.dumps)
+    LaneOpaque = FakeOpaque
     RuntimeFault = FakeFault
 
     def __init__(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -23,6 +24,31 @@ def tell(audio, session):
 
 def sleep(audio):
     time.sleep(0.5)
+"""
+
+PASSING = """
+from remotemedia import Node, Out
+
+
+class Cut(Node):
+    outputs = ("out", "words")
+
+    def process(self, audio):
+        return [{"samples": len(audio)}, Out("words", {"a", "b"})]
+
+
+async def count(words):
+    return {"kind": type(words).__name__, "count": len(words)}
+"""
+
+PASSING_MANIFEST = """
+version: v1
+metadata: {{name: passing}}
+nodes:
+  - {{id: cut, node_type: PythonNode, isolation: {first}, params: {{entry: "nodes.py:Cut"}}}}
+  - {{id: count, node_type: PythonNode, isolation: {second}, params: {{entry: "nodes.py:count"}}}}
+connections:
+  - {{from: cut.words, to: count}}
 """
 
 MANIFEST = """
@@ -97,3 +123,23 @@ async def test_workers_die_with_a_killed_server(apart_server: Server, apart_api:
         return not any(psutil.pid_exists(pid) for pid in pids)
 
     assert await until(gone)
+
+
+@pytest.mark.parametrize(("first", "second"), [("thread", "process"), ("process", "thread")])
+async def test_values_pass_from_process_to_process(tmp_path: Path, first: str, second: str) -> None:
+    (tmp_path / "nodes.py").write_text(PASSING)
+    manifest = tmp_path / "passing.yaml"
+    manifest.write_text(PASSING_MANIFEST.format(first=first, second=second))
+    with serving([manifest], tmp_path / "server.log") as server:
+        async with calling(server.url) as api, Peer(api, audio=Tone()) as peer:
+            await peer.open(pipeline="passing")
+
+            def both() -> bool:
+                return {message["node"] for message in peer.of_type("node")} == {"cut", "count"}
+
+            await peer.wait_until(both)
+            for message in peer.of_type("node"):
+                if message["node"] == "count":
+                    assert message["data"] == {"kind": "set", "count": 2}
+                else:
+                    assert message["data"]["samples"] > 0

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
         @property
         def LaneFailure(self) -> type[native.LaneFailure]: ...  # noqa: N802
         @property
+        def LaneData(self) -> type[native.LaneData]: ...  # noqa: N802
+        @property
+        def LaneOpaque(self) -> type[native.LaneOpaque]: ...  # noqa: N802
+        @property
         def RuntimeFault(self) -> type[native.RuntimeFault]: ...  # noqa: N802
         @property
         def check_manifest(self) -> Callable[[str], None]: ...

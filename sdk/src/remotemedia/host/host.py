@@ -74,7 +74,9 @@ class EngineHost:
         self._engine = engine
         self._plans = {plan.name: plan for plan in plans}
         self._infos: list[PipelineInfo] = []
-        self._lanes = Lanes(engine, runtime.LaneFailure)
+        self._lanes = Lanes(
+            engine, runtime.LaneFailure, data=runtime.LaneData, opaque=runtime.LaneOpaque
+        )
         self._threads = ThreadPoolExecutor(ENGINE_THREADS, "remotemedia-engine")
         self._hub = EventHub(self._observe)
         self._counts = dict.fromkeys(("started", "ended"), 0)

@@ -21,6 +21,7 @@ from remotemedia.lanes.isolated import Isolated
 from remotemedia.lanes.mailbox import Key, Mailbox, Recipe
 from remotemedia.lanes.pool import ThreadPool
 from remotemedia.lanes.runners import Runners
+from remotemedia.lanes.sorting import Make, Opaque, Sorting
 
 if TYPE_CHECKING:
     from remotemedia._native import (
@@ -71,14 +72,27 @@ class Lanes:
     """
 
     def __init__(
-        self, engine: LaneEngine, failure: FailureType, limits: Limits | None = None
+        self,
+        engine: LaneEngine,
+        failure: FailureType,
+        limits: Limits | None = None,
+        *,
+        data: Make | None = None,
+        opaque: Make | None = None,
     ) -> None:
-        """Make lanes for `engine`; `failure` is the native module's ``LaneFailure``.
+        """Make lanes.
 
-        `limits` says how patient they are with worker processes.
+        Args:
+            engine: what hands frames out.
+            failure: the native module's ``LaneFailure``.
+            limits: how patient they are with worker processes.
+            data: its ``LaneData``; without it values go back as JSON text.
+            opaque: its ``LaneOpaque``; without it nodes can pass on JSON values only.
         """
         self._engine = engine
         self._failure = failure
+        self._data = data
+        self._opaque = opaque
         self._recipes: dict[tuple[str, str], Recipe] = {}
         self._limits = limits
         self._workers: dict[tuple[str, str], Worker] = {}
@@ -96,14 +110,17 @@ class Lanes:
     def add(self, plan: Plan) -> None:
         """Learn the Python nodes of a pipeline, before its first session."""
         outputs = {
-            node.id: audio
+            node.id: {port.port: port.format.audio for port in node.outputs}
             for node in plan.resolved.nodes
-            for port in node.outputs[:1]
-            if (audio := port.format.audio) is not None
         }
         for node_id, entry in plan.python.items():
-            calling = Calling.of(entry.node)
-            recipe = Recipe(entry.node, calling, outputs[node_id])
+            fed = frozenset(
+                edge.source.port
+                for edge in plan.resolved.edges
+                if edge.source.node == node_id and self._opaque is not None
+            )
+            sorting = Sorting(outputs[node_id], fed, self._data, self._opaque)
+            recipe = Recipe(entry.node, Calling.of(entry.node), sorting)
             self._recipes[plan.name, node_id] = recipe
             if entry.isolation == "process":
                 self._workers[plan.name, node_id] = self._worker(plan.name, node_id, recipe)
@@ -439,11 +456,20 @@ class Lanes:
         answers: list[LaneDone] = []
         for token, result in done:
             if isinstance(result, list):
-                answers.append((token, cast("list[LaneResult]", result)))
+                answers.append((token, [self._native(each) for each in result]))
             else:
                 self._counts["failures"] += 1
                 answers.append((token, self._failure(result.message, result.traceback)))
         self._complete(answers)
+
+    def _native(self, result: object) -> LaneResult:
+        """Make a result of a worker what the native runtime takes."""
+        if isinstance(result, tuple):
+            port, value = result
+            return cast("LaneResult", (port, self._native(value)))
+        if isinstance(result, Opaque) and self._opaque is not None:
+            return cast("LaneResult", self._opaque(result.value))
+        return cast("LaneResult", result)
 
     def _worker_counters(self) -> dict[str, float]:
         workers = self._workers.values()

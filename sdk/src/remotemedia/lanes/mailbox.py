@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remotemedia.base import Node
-from remotemedia.formats import AudioFormat
 from remotemedia.frames import NodeSession
 from remotemedia.lanes.calling import Call, Calling
-from remotemedia.lanes.results import results_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,11 +27,8 @@ class Recipe:
 
     node: Node
     calling: Calling
-    output: AudioFormat
-
-    def results(self, value: object) -> list[LaneResult]:
-        """Convert what the node returned."""
-        return results_of(value, self.output)
+    results: Callable[[object], list[LaneResult]]
+    """Converts what the node returned."""
 
 
 @dataclass(eq=False)

@@ -1,0 +1,88 @@
+"""What a live node returns, sorted by its outputs and made ready for the native runtime."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from remotemedia.formats import AudioFormat
+from remotemedia.lanes.results import Results, is_json, json_of
+
+if TYPE_CHECKING:
+    from remotemedia._native import LaneResult
+
+Make = Callable[[object], object]
+"""The native module's ``LaneData`` or ``LaneOpaque``."""
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """A value that is not JSON, for other Python nodes, on its way from a worker."""
+
+    value: object
+
+
+class Sorting:
+    """Makes a list of results of what a node returned for a frame.
+
+    Without the native module's types it makes JSON text and `Opaque`; such a one can be pickled.
+    """
+
+    def __init__(
+        self,
+        outputs: Mapping[str, AudioFormat | None],
+        fed: frozenset[str],
+        data: Make | None = None,
+        opaque: Make | None = None,
+    ) -> None:
+        """Sort for a node.
+
+        Args:
+            outputs: the format of audio by the output's name, the first first; None takes none.
+            fed: the outputs from which other nodes take.
+            data: makes a JSON value.
+            opaque: makes any other value.
+        """
+        self._outputs = dict(outputs)
+        self._fed = fed
+        self._data = data
+        self._opaque: Make = opaque or Opaque
+        self._first = next(iter(self._outputs), "")
+        self._plain = self._first not in fed
+        self._results: Results[object] = Results(self._outputs or {"out": None}, self._value)
+
+    def __reduce__(self) -> tuple[type[Sorting], tuple[object, ...]]:
+        """Leave the native module's types behind."""
+        return Sorting, (self._outputs, self._fed)
+
+    def __call__(self, value: object) -> list[LaneResult]:
+        """Give the results; those of other outputs than the first with their names.
+
+        Raises:
+            NodeError: something in it can neither be sent nor passed on; the text says what.
+        """
+        results: list[object]
+        if self._plain and type(value) is dict:  # the usual result
+            results = [self._json(value)]
+        else:
+            first = self._first
+            results = [
+                each if port == first else (port, each) for port, each in self._results.of(value)
+            ]
+        return cast("list[LaneResult]", results)
+
+    def _value(self, port: str, value: object) -> object:
+        if port in self._fed and not is_json(value):
+            return self._opaque(value)
+        return self._json(value)
+
+    def _json(self, value: object) -> object:
+        if self._data is not None:
+            with contextlib.suppress(Exception):  # what is wrong is said below
+                return self._data(value)
+        return json_of(value)
+
+
+__all__ = ["Make", "Opaque", "Sorting"]
