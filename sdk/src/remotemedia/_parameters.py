@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from remotemedia._bounds import Ge, Le, Len
 from remotemedia._suggest import did_you_mean, nearest
 from remotemedia.errors import INVALID_PARAMETER, ParameterError, Problem
 
@@ -91,7 +92,7 @@ def model(cls: type) -> type[BaseModel]:
 def _model(cls: type) -> type[BaseModel]:
     from pydantic import ConfigDict, Field, create_model
 
-    hints = typing.get_type_hints(_constructor(cls), include_extras=True)
+    hints = {name: _known(hint) for name, hint in _hints(cls).items()}
     docs = descriptions(cls)
     fields: dict[str, object] = {
         name: (
@@ -151,12 +152,31 @@ def _fits(value: object, hint: object) -> bool:
 
 
 def _is_within(value: object, bound: object) -> bool:
-    kind = type(bound).__name__
-    if type(value) not in {int, float} or kind not in {"Ge", "Le"}:
-        return value is None
+    if value is None:
+        return True
+    if type(value) not in {int, float}:
+        return False
     number = typing.cast("float", value)
-    low, high = getattr(bound, "ge", number), getattr(bound, "le", number)
-    return bool(low <= number <= high)
+    if isinstance(bound, Ge):
+        return number >= bound.ge
+    return isinstance(bound, Le) and number <= bound.le
+
+
+def _known(hint: object) -> object:
+    """Give a type with bounds that pydantic knows."""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        import annotated_types
+
+        of = {Ge: annotated_types.Ge, Le: annotated_types.Le, Len: annotated_types.Len}
+        bounds = [of[type(each)](*vars(each).values()) for each in inside[1:] if type(each) in of]
+        parts = (_known(inside[0]), *bounds)
+        return typing.Annotated[parts]
+    if origin in {typing.Union, types.UnionType}:
+        return typing.Union[tuple(map(_known, inside))]  # noqa: UP007 - of a tuple
+    if origin in {list, dict, tuple} and inside:
+        return types.GenericAlias(origin, tuple(map(_known, inside)))
+    return hint
 
 
 def _problem(cls: type, error: ErrorDetails) -> Problem:

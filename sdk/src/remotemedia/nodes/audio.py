@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, Le
-
+from remotemedia._bounds import Ge, Le
 from remotemedia.base import RuntimeHint
 from remotemedia.errors import ParameterError
 from remotemedia.formats import SPEECH_RATE, AudioFormat, Channels, Rate

@@ -6,8 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Le
-
+from remotemedia._bounds import Ge, Le
 from remotemedia.base import BuiltinNode
 from remotemedia.formats import AudioFormat
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, cast
 
-from annotated_types import Ge, Le, Len
-
+from remotemedia._bounds import Ge, Le, Len
 from remotemedia._suggest import did_you_mean
 from remotemedia.base import BuiltinNode, FunctionNode, Isolation, Node, RuntimeHint, node
 from remotemedia.errors import ParameterError

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge, Le, Len
-
+from remotemedia._bounds import Ge, Le, Len
 from remotemedia.base import IN_PORT, MAX_PORTS, RuntimeHint
 from remotemedia.formats import MAX_CHANNELS, AudioFormat, Channels, Rate
 from remotemedia.nodes.native import Decibels, NativeNode
