@@ -202,6 +202,10 @@ def test_a_node_on_another_machine_is_read_but_cannot_run():
         ("\0", "is not YAML"),
         ("a: " + "[" * 5000, "nested too deeply"),
         ("x" * ((1 << 20) + 1), "longer than"),
+        ("a: [" + "1," * 500_000 + "]", "too many values"),
+        ("a: 1" + ":59" * 300_000, "the number is too long"),
+        ("a: !!float " + "9" * 300_000, "the number is too long"),
+        ("? " * 300_000, "nested too deeply"),
     ],
 )
 def test_yaml_that_is_none(text, words):
@@ -454,7 +458,7 @@ LOOP["loop"] = LOOP
         (around({object()}), "nodes[0].params.x", "is a set"),
         (around(deep(100_000)), None, "nested too deeply"),
         (around(LOOP), None, "nested too deeply"),
-        (around([0] * 100_001), None, "more than 100000 values"),
+        (around([0] * 20_001), None, "more than 20000 values"),
         (around(["x" * 1024] * 1025), None, "characters of text"),
         ({"metadata": {"name": "a", "note": float("inf")}}, "metadata.note", "is inf"),
         ({"nodes": [{"id": "a", "node_type": "VAD"}] * 257}, "nodes", "at most 256"),

@@ -16,10 +16,12 @@ from remotemedia._parameters import shorten
 from remotemedia._suggest import did_you_mean, nearest
 from remotemedia.errors import INVALID_MANIFEST, ManifestError, Problem
 from remotemedia.manifest.models import Manifest
-from remotemedia.manifest.plain import MAX_DEPTH, check_plain
+from remotemedia.manifest.plain import MAX_DEPTH, MAX_VALUES, check_plain
 
 MAX_BYTES = 1 << 20
 """The longest manifest; a longer one is refused."""
+MAX_DIGITS = 64
+"""The longest number in YAML."""
 MAX_PROBLEMS = 20
 """How many problems are reported at once."""
 
@@ -106,8 +108,12 @@ class _Loader(yaml.SafeLoader):
     """Safe, not deep, without aliases (which make small files huge) and without doubled keys."""
 
     depth = 0
+    values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.values += 1
+        if self.values > 2 * MAX_VALUES:  # keys are nodes too
+            raise self._refusal("it has too many values")
         if self.check_event(yaml.AliasEvent):
             raise self._refusal("aliases are not allowed")
         if self.depth > MAX_DEPTH:
@@ -116,6 +122,16 @@ class _Loader(yaml.SafeLoader):
         composed: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return composed
+
+    def construct_number(self, node: yaml.ScalarNode) -> object:
+        # Turning digits into a number takes the square of their count.
+        if len(node.value) > MAX_DIGITS:
+            raise yaml.MarkedYAMLError(
+                problem="the number is too long", problem_mark=node.start_mark
+            )
+        if node.tag.endswith(":int"):
+            return self.construct_yaml_int(node)
+        return self.construct_yaml_float(node)
 
     def _refusal(self, problem: str) -> yaml.MarkedYAMLError:
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
@@ -136,6 +152,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
 # Dates stay the text that they are: `created_at` must come back as it was written.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]

@@ -9,8 +9,8 @@ from remotemedia.errors import INVALID_MANIFEST, ManifestError, Problem
 
 MAX_DEPTH = 64
 """How deeply a manifest may be nested."""
-MAX_VALUES = 100_000
-"""How many values a manifest may have in all."""
+MAX_VALUES = 20_000
+"""How many values a manifest may have in all: several times what the largest pipeline needs."""
 MAX_TEXT = 1 << 20
 """How many characters the texts and keys of a manifest may have in all."""
 MAX_INTEGER = 1 << 63
