@@ -424,3 +424,29 @@ def test_converters_are_shared_between_ports():
         ("s", "b.right"),
     ).resolve()
     assert [each["id"] for each in made["nodes"]] == ["r", "resample.1", "v", "w", "b"]
+
+
+def test_converters_count_too():
+    made = Pipeline("p").add_node("s", AudioSource(rate=48000))
+    for number in range(150):
+        made.add_node(f"v{number}", VADNode())
+        made.connect("s" if number % 2 == 0 else f"g{number}", f"v{number}")
+        if number % 2 == 0:
+            made.add_node(f"g{number + 1}", AudioResampleNode(output_rate=8000))
+            made.connect(f"v{number}", f"g{number + 1}")
+    with pytest.raises(ManifestError, match=r"as it runs, \d+ of them put in: 256") as caught:
+        made.plan()
+    assert caught.value.field == "nodes"
+
+
+def test_no_more_connections_than_a_runtime_takes():
+    made = Pipeline("p")
+    for number in range(20):
+        made.add_node(f"g{number}", GainNode())
+    for number in range(70):
+        made.add_node(f"m{number}", MixNode())
+        for other in range(16):
+            made.connect(f"g{other}", f"m{number}")
+    with pytest.raises(ManifestError, match="connections as it runs: 1024 are the most") as caught:
+        made.plan()
+    assert caught.value.field == "connections"

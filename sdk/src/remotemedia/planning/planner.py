@@ -26,6 +26,10 @@ from remotemedia.planning.wiring import Feeds, check_ids, order, wire
 
 SOURCE_ID = "input"
 """The source of what is given where the pipeline has no node for it: live, the incoming track."""
+MAX_NODES = 256
+"""The most nodes that a runtime takes."""
+MAX_EDGES = 1_024
+"""The most connections that a runtime takes."""
 MAX_SOURCES = 16
 """The most sources that a pipeline may have."""
 STEREO = 2
@@ -105,6 +109,7 @@ def plan_graph(
     entries = _entries(ordered, feeds)
     found = _sources(steps, entries, sources or {})
     builder = _build(ordered, feeds, entries, found)
+    _check_size(builder)
     machine, runtimes = choose((s for s in steps.values() if s.role != "source"), native)
     typed = [builder.typed(source) for source in found]
     # Live, the first source is the incoming track.
@@ -232,6 +237,20 @@ def _build(
             ],
         )
     return builder
+
+
+def _check_size(builder: Builder) -> None:
+    """Refuse what no runtime takes; converters count too."""
+    for what, count, most in (
+        ("nodes", len(builder.nodes), MAX_NODES),
+        ("connections", len(builder.edges), MAX_EDGES),
+    ):
+        if count > most:
+            put_in = f", {len(builder.inserted)} of them put in" if builder.inserted else ""
+            raise ManifestError(
+                f"the pipeline has {count} {what} as it runs{put_in}: {most} are the most.",
+                field=what,
+            )
 
 
 def _sinks(graph: Graph) -> tuple[str, ...]:
