@@ -9,10 +9,11 @@ import threading
 import numpy as np
 import pytest
 
-from remotemedia import AudioFrame, Node, Pipeline, node
+from remotemedia import AudioFrame, Node, Out, Pipeline, node
+from remotemedia.lanes import Lanes
 from remotemedia.lanes import lanes as lanes_module
 
-from .fakes import FakeFailure, frame
+from .fakes import FakeFailure, FakeOpaque, frame
 
 
 def pipeline_of(*nodes):
@@ -447,8 +448,6 @@ def test_stop_does_not_wait_for_ever(engine, lanes, caplog):
 
 
 def test_lanes_that_never_started_stop(engine):
-    from remotemedia.lanes import Lanes
-
     assert Lanes(engine, FakeFailure).stop()
 
 
@@ -510,3 +509,57 @@ def test_counters_count(engine, lanes):
     assert figures["remotemedia_lane_frames_total"] == 1
     assert figures["remotemedia_lane_failures_total"] == 1
     assert figures["remotemedia_lane_threads"] == 1
+
+
+def test_several_outputs_and_objects_go_by_their_ports(engine):
+    class Cut(Node):
+        outputs = ("out", "words", "thing")
+
+        def process(self, audio):
+            return [1, Out("words", {"a": 1}), Out("thing", {3}), Out("words", audio[:2])]
+
+    @node
+    def taking(value):
+        return 1
+
+    made = Pipeline("pipeline").add_node("a", Cut()).add_node("b", taking)
+    made.connect("a.thing", "b")
+    lanes = Lanes(engine, FakeFailure, opaque=FakeOpaque)
+    lanes.add(made.plan())
+    lanes.start()
+    engine.push(frame(1, 0.5, node="a"))
+    one, words, thing, audio = engine.result(1)
+    lanes.stop()
+    assert (one, words, thing) == ("1", ("words", '{"a":1}'), ("thing", FakeOpaque({3})))
+    assert (audio[0], audio[1].tolist()) == ("words", [0.5, 0.5])
+
+
+def test_values_are_given_to_the_node(engine, lanes):
+    @node
+    def twice(value, session):
+        return [value * 2, session.port]
+
+    lanes(pipeline_of(twice))
+    item = frame(1, node="a")
+    item.samples, item.value, item.port = None, "ab", "in"
+    engine.push(item)
+    assert values(engine.result(1)) == ["abab", "in"]
+
+
+def test_what_the_runtime_takes_is_made_at_once(engine):
+    @node
+    def several(audio):
+        return [{"a": 1}, {"b": object()}] if audio[0] else {"c": 2}
+
+    def data(value):
+        if not isinstance(value, dict) or "b" in value:
+            raise ValueError
+        return ("data", value)
+
+    lanes = Lanes(engine, FakeFailure, data=data)
+    lanes.add(pipeline_of(several).plan())
+    lanes.start()
+    engine.push(frame(1, node="a"), frame(2, 0.5, node="a"))
+    assert engine.result(1) == [("data", {"c": 2})]
+    assert 'the result["b"] is a object' in engine.result(2).message
+    lanes.stop()

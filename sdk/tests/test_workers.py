@@ -23,7 +23,7 @@ from remotemedia.nodes.python import PythonNode
 from remotemedia.workers import Limits
 
 from . import worker_nodes as nodes
-from .fakes import FakeFailure, FakeItem, frame
+from .fakes import FakeFailure, FakeItem, FakeOpaque, frame
 
 QUICK = Limits(backoff=0.01, tick=0.05)
 
@@ -504,3 +504,16 @@ def test_a_run_goes_on_when_its_worker_is_killed():
     result = Pipeline(nodes.Counter()).run(audio)
     assert "was killed by SIGKILL" in str(result.events)
     assert result.events[-1].data["count"] < 50
+
+
+def test_objects_and_ports_cross_too(engine):
+    made = Pipeline("pipeline").add_node("a", nodes.Cut()).add_node("b", nodes.tell)
+    made.connect("a.thing", "b")
+    lanes = Lanes(engine, FakeFailure, QUICK, opaque=FakeOpaque)
+    lanes.add(made.plan())
+    lanes.start()
+    engine.push(frame(1, 0.5, node="a"))
+    one, thing, audio = engine.result(1)
+    assert lanes.stop()
+    assert (one, thing) == ("1", ("thing", FakeOpaque({3})))
+    assert (audio[0], audio[1].tolist()) == ("thing", [0.5, 0.5])

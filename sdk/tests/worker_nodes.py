@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from remotemedia import AudioFrame, Node, node
+from remotemedia import AudioFrame, Node, Out, node
 
 
 @node(isolation="process")
@@ -212,3 +212,13 @@ class Set(Node):
 
     def process(self, audio):
         return {1, 2}
+
+
+class Cut(Node):
+    outputs = ("out", "thing")
+
+    def __init__(self):
+        super().__init__(isolation="process")
+
+    def process(self, audio):
+        return [1, Out("thing", {3}), Out("thing", audio[:2])]

@@ -29,6 +29,7 @@ from remotemedia.lanes import Lanes
 from remotemedia.lanes.calling import Calling
 from remotemedia.lanes.results import results_of
 from remotemedia.workers import Done, Failed, Work, Worker
+from remotemedia_runtime import LaneData, LaneOpaque
 from rich.console import Console
 from rich.table import Table
 
@@ -179,7 +180,7 @@ def running(**nodes: Node) -> Iterator[Engine]:
         pipeline.add_node(name, each)
     engine = Engine()
     # It has of the native engine and its failures what the lanes use.
-    lanes = Lanes(cast("Any", engine), cast("Any", Failure))
+    lanes = Lanes(cast("Any", engine), cast("Any", Failure), data=LaneData, opaque=LaneOpaque)
     lanes.add(pipeline.plan())
     lanes.start()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -79,10 +78,12 @@ class Sorting:
         return self._json(value)
 
     def _json(self, value: object) -> object:
-        if self._data is not None:
-            with contextlib.suppress(Exception):  # what is wrong is said below
-                return self._data(value)
-        return json_of(value)
+        if self._data is None:
+            return json_of(value)
+        try:
+            return self._data(value)
+        except Exception:
+            return json_of(value)  # it says in our words what is wrong
 
 
 __all__ = ["Make", "Opaque", "Sorting"]
