@@ -126,7 +126,9 @@ impl Mailbox {
             lost += self.expire(now);
             while self.waiting.len() + self.flights.len() >= self.frames {
                 lost += 1;
-                if self.waiting.pop_front().is_none() {
+                // The end of another stream's input is never lost.
+                let oldest = self.waiting.iter().position(|(_, letter)| letter.port.is_some());
+                if oldest.and_then(|oldest| self.waiting.remove(oldest)).is_none() {
                     self.unreported += lost;
                     return Offered::Overrun(lost);
                 }
@@ -141,7 +143,8 @@ impl Mailbox {
         let mut lost = 0;
         while let Some((since, letter)) = self.waiting.front() {
             let late = letter.meta.deadline.is_some_and(|deadline| deadline < now);
-            if !late && now.since(*since) <= self.time {
+            let waits = !late && now.since(*since) <= self.time;
+            if waits || letter.port.is_none() {
                 break;
             }
             self.waiting.pop_front();
