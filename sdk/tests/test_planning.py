@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from remotemedia import ManifestError, Node, NotInThisVersion, ParameterError, Pipeline, node
+from remotemedia import ManifestError, Node, ParameterError, Pipeline, node
 from remotemedia.nodes.audio import (
     AudioResampleNode,
     FormatConverterNode,
