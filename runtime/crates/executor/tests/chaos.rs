@@ -85,7 +85,7 @@ fn plan() -> Arc<Plan> {
         ("pass.out", "last.in"),
     ];
     let sources = [("stereo", stereo), ("mono", mono), ("data", data()), ("any", any(16_000))];
-    Arc::new(compile(&graph(&sources, &nodes, &links)).unwrap())
+    Arc::new(compile(&graph(&sources, &nodes, &links)).expect("the graph is valid"))
 }
 
 struct World {
