@@ -64,11 +64,19 @@ pub(crate) struct Meter {
     pub(crate) errors: u64,
     total_ns: u64,
     times: Histogram,
+    /// Of a frame that waits for inference.
+    begun_ns: u64,
 }
 
 impl Meter {
+    /// Keeps the time of a frame until the rest is known: the next [`Meter::took`] adds it.
+    pub(crate) fn began(&mut self, ns: u64) {
+        self.begun_ns = self.begun_ns.saturating_add(ns);
+    }
+
     /// Counts the time of one frame.
     pub(crate) fn took(&mut self, ns: u64) {
+        let ns = ns.saturating_add(std::mem::take(&mut self.begun_ns));
         self.total_ns = self.total_ns.saturating_add(ns);
         self.times.add(ns);
     }

@@ -114,6 +114,7 @@ impl Shared {
         let Place::Native(state) = &mut stream.places[index] else { return };
         let started = self.clock.map(|clock| clock());
         let errors = instance.stats.failures;
+        let windows = self.windows.pending();
         let mut frames = 0_u64;
         let mut cx = Context {
             now: walk.now,
@@ -151,7 +152,8 @@ impl Shared {
             let meter = &mut meters[index];
             meter.errors += failed;
             meter.successes += frames.saturating_sub(failed);
-            meter.took(clock().saturating_sub(started));
+            let ns = clock().saturating_sub(started);
+            if self.windows.pending() > windows { meter.began(ns) } else { meter.took(ns) }
         }
     }
 

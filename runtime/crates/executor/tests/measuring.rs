@@ -58,7 +58,7 @@ fn nodes_are_counted_and_timed() {
     assert_eq!((&*vad.node, vad.python, vad.success_count, vad.error_count), ("vad", false, 8, 0));
     // Eight calls and five windows of a microsecond each.
     assert_eq!(vad.execution_time_ns, 13_000);
-    assert!((970..=1_030).contains(&vad.p99_ns), "{vad:?}");
+    assert!((1_940..=2_060).contains(&vad.p50_ns), "five of eight frames fill a window: {vad:?}");
     assert_eq!((python.python, python.success_count, python.error_count), (true, 7, 1));
     assert_eq!(python.execution_time_ns, 4 * 50_000 + 4 * 101_000);
     assert!((97_000..=104_000).contains(&python.p95_ns), "{python:?}");
