@@ -4,11 +4,19 @@
 //! of all sessions of one driver (a reactor, an offline run, a test) and does nothing by itself:
 //!
 //! 1. [`Executor::create`] an instance of a plan, [`Executor::open_stream`] for each track.
-//! 2. [`Executor::push`] frames: native nodes run inside the call, each stream with its own state.
+//! 2. [`Executor::push`] audio of the first source, or any frame of any source with
+//!    [`Executor::push_to`]: native nodes run inside the call, each stream with its own state.
 //! 3. Once a turn [`Executor::run_batches`] (Silero windows of all instances run together), then
 //!    drain [`Executor::poll_output`].
 //! 4. Drain [`Executor::poll_work`] to wherever Python runs and bring back what it made with
 //!    [`Executor::complete`].
+//!
+//! 5. Offline, end the sources with [`Executor::end_source`] and go on until
+//!    [`Executor::has_ended`]; call [`Executor::handle_timeout`] when [`Executor::poll_timeout`]
+//!    comes: failed frames are tried again then.
+//!
+//! A frame is audio, a JSON value or an object of a Python node. What a node gives on a port goes to
+//! every connected input that takes its type; what none takes is an [`Output`].
 //!
 //! Time is an argument everywhere; the order of outputs depends on the order of calls alone.
 #![forbid(unsafe_code)]
