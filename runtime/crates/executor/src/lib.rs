@@ -10,7 +10,6 @@
 //!    drain [`Executor::poll_output`].
 //! 4. Drain [`Executor::poll_work`] to wherever Python runs and bring back what it made with
 //!    [`Executor::complete`].
-//!
 //! 5. Offline, end the sources with [`Executor::end_source`] and go on until
 //!    [`Executor::has_ended`]; call [`Executor::handle_timeout`] when [`Executor::poll_timeout`]
 //!    comes: failed frames are tried again then.
