@@ -67,6 +67,8 @@ class Calling:
 class Call(Generic[R]):
     """A node at work on one stream."""
 
+    __slots__ = ("_calling", "_process", "_results", "_session", "node", "results")
+
     def __init__(
         self,
         node: Node,

@@ -18,7 +18,7 @@ from remotemedia.frames import NodeSession
 from remotemedia.lanes.calling import Call, Calling
 from remotemedia.lanes.failures import describe, trace
 from remotemedia.lanes.isolated import Isolated
-from remotemedia.lanes.mailbox import Key, Mailbox, Recipe
+from remotemedia.lanes.mailbox import Key, LoopMailbox, Mailbox, Recipe
 from remotemedia.lanes.pool import ThreadPool
 from remotemedia.lanes.runners import Runners
 from remotemedia.lanes.sorting import Make, Opaque, Sorting
@@ -261,7 +261,8 @@ class Lanes:
             forget = partial(self._call_soon, partial(self._forget, made))
             made.stream = worker.stream(*key[:3], on_end=forget)
         else:
-            made = Mailbox(key, recipe, NodeSession(*key[:3], item.pipeline, item.node))
+            kind = LoopMailbox if recipe.calling.on_loop else Mailbox
+            made = kind(key, recipe, NodeSession(*key[:3], item.pipeline, item.node))
         mailboxes[key] = made
         return made
 
@@ -342,7 +343,7 @@ class Lanes:
 
     async def _work_on_loop(self, mailbox: Mailbox) -> None:
         mailbox.task = asyncio.current_task()
-        while (item := mailbox.pop() or mailbox.take()) is not None:
+        while (item := mailbox.take()) is not None:
             try:
                 call = mailbox.call or await self._prepare_on_loop(mailbox)
                 self._later((item.token, call.results(await call.begin(item))))

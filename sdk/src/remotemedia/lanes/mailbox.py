@@ -31,7 +31,7 @@ class Recipe:
     """Converts what the node returned."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Mailbox:
     """Frames that wait for one instance of a node, and the instance once it is made.
 
@@ -72,10 +72,6 @@ class Mailbox:
             self._running = self._ended
             return None
 
-    def pop(self) -> LaneItem | None:
-        """Give the next frame, or None without ending the runner; only on the thread that puts."""
-        return self._waiting.popleft() if self._waiting else None
-
     @property
     def ended(self) -> bool:
         """True once nothing will come any more."""
@@ -90,3 +86,22 @@ class Mailbox:
     def _start(self) -> bool:
         started, self._running = not self._running, True
         return started
+
+
+class LoopMailbox(Mailbox):
+    """One whose runner is on the thread that puts frames in: nothing needs a lock."""
+
+    __slots__ = ()
+
+    def put(self, item: LaneItem) -> bool:
+        """Add a frame; True when a runner must be started."""
+        self._waiting.append(item)
+        started, self._running = not self._running, True
+        return started
+
+    def take(self) -> LaneItem | None:
+        """Give the next frame; None ends the runner, which must then look at `ended`."""
+        if self._waiting:
+            return self._waiting.popleft()
+        self._running = self._ended
+        return None
