@@ -517,3 +517,48 @@ def test_objects_and_ports_cross_too(engine):
     assert lanes.stop()
     assert (one, thing) == ("1", ("thing", FakeOpaque({3})))
     assert (audio[0], audio[1].tolist()) == ("thing", [0.5, 0.5])
+
+
+@pytest.mark.parametrize("made", [nodes.Total(), nodes.TotalLater()])
+def test_what_was_held_back_comes_at_the_end_of_a_run(made):
+    result = Pipeline(made).run(np.zeros(16_000, np.float32))
+    assert [event.data for event in result.events] == [{"samples": 16_000}]
+
+
+def test_values_that_cannot_go_are_failures(engine, isolated):
+    isolated(nodes.tell)
+    item = FakeItem(1, None, node="a")
+    item.value = threading.Lock()
+    engine.push(item, frame(2, node="a"))
+    assert "cannot be taken to the process of a" in engine.result(1).message
+    assert values(engine.result(2))
+
+
+def test_results_that_cannot_come_are_failures(engine):
+    made = Pipeline("pipeline").add_node("a", nodes.Unpicklable()).add_node("b", nodes.tell)
+    made.connect("a.thing", "b")
+    lanes = Lanes(engine, FakeFailure, QUICK, opaque=FakeOpaque)
+    lanes.add(made.plan())
+    lanes.start()
+    engine.push(frame(1, 0.5, node="a"), frame(2, node="a"))
+    assert "cannot leave the process" in engine.result(1).message
+    assert values(engine.result(2)) == ["well"]
+    assert lanes.stop()
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(engine, isolated, monkeypatch):
+    from remotemedia.workers import process
+
+    popen, tries = subprocess.Popen, []
+
+    def sometimes(*args, **rest):
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError("no room")
+        return popen(*args, **rest)
+
+    monkeypatch.setattr(process.subprocess, "Popen", sometimes)
+    isolated(nodes.where)
+    engine.push(frame(1, node="a"))
+    assert values(engine.result(1))[0]["pid"] != os.getpid()
+    assert len(tries) == 3

@@ -222,3 +222,35 @@ class Cut(Node):
 
     def process(self, audio):
         return [1, Out("thing", {3}), Out("thing", audio[:2])]
+
+
+class Total(Node):
+    """Says at the end how much there was."""
+
+    def __init__(self):
+        super().__init__(isolation="process")
+        self.samples = 0
+
+    def process(self, audio):
+        self.samples += len(audio)
+
+    def flush(self):
+        return {"samples": self.samples}
+
+
+class TotalLater(Total):
+    async def process(self, audio):
+        self.samples += len(audio)
+
+    async def flush(self):
+        return {"samples": self.samples}
+
+
+class Unpicklable(Node):
+    outputs = ("out", "thing")
+
+    def __init__(self):
+        super().__init__(isolation="process")
+
+    def process(self, audio):
+        return Out("thing", lambda: None) if audio[0] else "well"
