@@ -116,6 +116,7 @@ def test_a_fallback_is_counted_with_its_reason(twin, noise):
 
 
 def test_the_switch_is_read_at_every_run(noise, monkeypatch):
+    monkeypatch.delenv("REMOTEMEDIA_USE_RUST", raising=False)
     monkeypatch.setitem(sys.modules, "remotemedia_runtime", None)
     before = choice.fallbacks()
     Pipeline(PassThroughNode()).run(noise(0.1))
