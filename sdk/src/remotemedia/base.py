@@ -96,6 +96,9 @@ class Node:
         input_channels: the same for channels.
         output_rate: the rate of the audio that ``process`` returns; None is the input's.
         output_channels: the same for channels.
+        isolation: ``process`` runs the node in a process of its own, one for all streams. Should
+            it die, hang or be killed, it is replaced; frames that it held are reported as lost,
+            and streams begin anew. The class must be importable, its arguments picklable.
     """
 
     inputs: tuple[str, ...] = (IN_PORT,)
