@@ -317,7 +317,13 @@ def test_serve_says_where_and_ends_cleanly(manifest, tmp_path, how, page):
     script = tmp_path / "serve.py"
     script.write_text(SERVE.format(folder=os.path.dirname(__file__)))
     command = [sys.executable, "-u", script, "serve", manifest, "--config", config, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REMOTEMEDIA_USE_RUST": "1"},
+    )
     lines = [process.stdout.readline() for _ in range(3)]
     assert re.match(r"open http://127\.0\.0\.1:\d+/$", lines[0])
     assert re.match(r"  http://127\.0\.0\.1:\d+/mic  says when$", lines[1])

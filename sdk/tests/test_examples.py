@@ -122,6 +122,7 @@ async def test_serve_pipeline(runtime, monkeypatch, capsys):
     async def run_server(host, config, **rest):
         served.update(port=config.port, names=[each.name for each in host.pipelines()])
 
+    monkeypatch.delenv("REMOTEMEDIA_USE_RUST", raising=False)
     monkeypatch.setitem(sys.modules, "remotemedia_runtime", runtime)
     monkeypatch.setattr(server, "run_server", run_server)
     path = str(EXAMPLES / "serve_pipeline.py")
