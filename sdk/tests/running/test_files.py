@@ -105,3 +105,12 @@ def test_a_truncated_file_gives_what_it_has(tmp_path):
     path.write_bytes(path.read_bytes()[:-3000])
     with AudioReader(path) as reader:
         assert 1.0 < sum(block.shape[-1] for block in reader.blocks()) / reader.rate < 3.0
+
+
+def test_the_length_is_known_when_the_file_is_closed(tmp_path):
+    path = tmp_path / "a.wav"
+    with AudioWriter(path, 8000) as writer:
+        writer.write(np.zeros(4000, np.float32))
+    reader = AudioReader(path)
+    reader.close()
+    assert reader.seconds == 0.5

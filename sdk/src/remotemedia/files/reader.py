@@ -15,6 +15,8 @@ from remotemedia.errors import MediaFileError
 from remotemedia.formats import MAX_CHANNELS, MAX_RATE, MIN_RATE, AudioFormat
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
     from typing_extensions import Self
 
     from remotemedia.frames import Samples
@@ -28,6 +30,7 @@ class AudioReader:
 
     Attributes:
         format: rate and channels, as the file has them.
+        seconds: how long it is, where the file says; else None.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -47,6 +50,7 @@ class AudioReader:
             if not self._container.streams.audio:
                 raise MediaFileError(f"{path} holds no audio.")
             self._stream = self._container.streams.audio[0]
+            self.seconds = _seconds(self._container, self._stream)
             context = self._stream.codec_context
             self._layout = context.layout.name
             self.format = AudioFormat(context.sample_rate, context.channels)
@@ -69,15 +73,6 @@ class AudioReader:
     def channels(self) -> int:
         """How many channels there are."""
         return self.format.channels
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it is, where the file says."""
-        if self._stream.duration is not None and self._stream.time_base is not None:
-            return float(self._stream.duration * self._stream.time_base)
-        if self._container.duration is not None:
-            return self._container.duration / 1_000_000
-        return None
 
     def blocks(self) -> Iterator[Samples]:
         """Give the audio in blocks of a second, ``(n,)`` for one channel or ``(channels, n)``.
@@ -156,3 +151,9 @@ class AudioReader:
 
 def _floats(frame: av.AudioFrame) -> Samples:
     return cast("Samples", frame.to_ndarray())
+
+
+def _seconds(container: InputContainer, stream: AudioStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / 1_000_000
