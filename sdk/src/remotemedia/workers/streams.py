@@ -22,7 +22,7 @@ from remotemedia.workers.work import Frame, Work
 log = logging.getLogger("remotemedia.workers")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class ChildStream:
     """A stream. Frames wait in `waiting` until whoever `start` told to works on them."""
 

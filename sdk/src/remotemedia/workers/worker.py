@@ -81,7 +81,7 @@ Done = tuple[int, "list[object] | Failed"]
 """A frame's token and what became of it."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Stream:
     """A stream of frames for a worker. Everything in it belongs to the `Worker`."""
 
