@@ -119,7 +119,7 @@ def test_a_pipeline_that_cannot_run_is_not_valid(wrong: tuple[Path, list[str]]) 
 def test_a_valid_pipeline_says_what_runs() -> None:
     done = run("validate", PIPELINES / "mic-level.yaml")
     assert (done.returncode, done.stderr) == (0, "")
-    for words in ("mic-level is valid", "48000", "resample", "16000", "vad, native"):
+    for words in ("mic-level is valid", "48000", "resample", "16000", "VADNode, native"):
         assert words in done.stdout
 
 
