@@ -408,6 +408,7 @@ async def test_served_by_signaling(runtime, monkeypatch, tmp_path):
 
     from remotemedia import server
 
+    monkeypatch.delenv("REMOTEMEDIA_USE_RUST", raising=False)
     monkeypatch.setitem(sys.modules, "remotemedia_runtime", runtime)
     stop, started = asyncio.Event(), asyncio.Queue()
     config = ServerConfig(port=0, web_root=tmp_path)
@@ -416,7 +417,10 @@ async def test_served_by_signaling(runtime, monkeypatch, tmp_path):
             [Pipeline("p", VADNode())], config, on_started=started.put_nowait, stop=stop
         )
     )
-    url = (await started.get()).url
+    announced = asyncio.create_task(started.get())
+    await asyncio.wait((announced, serving), return_when=asyncio.FIRST_COMPLETED)
+    assert not serving.done(), serving.exception()
+    url = announced.result().url
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{url}/api/pipelines/p") as response:
             assert (await response.json())["name"] == "p"
