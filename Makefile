@@ -115,8 +115,8 @@ test-rust: check-tools
 test-python: setup-test
 	@$(RUN) pytest
 	@echo "the SDK with the native module switched off, then absent"
-	@REMOTEMEDIA_USE_RUST=0 $(RUN) python -m pytest -q -r fE sdk/tests
-	@$(RUN) python -m pytest -q -r fE -p tests.support.without_native sdk/tests
+	@REMOTEMEDIA_USE_RUST=0 $(RUN) python -m pytest -q -r fEs sdk/tests
+	@$(RUN) python -m pytest -q -r fEs -p tests.support.without_native sdk/tests
 
 .PHONY: test-web
 test-web: web/node_modules/.installed
