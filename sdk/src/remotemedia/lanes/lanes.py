@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from remotemedia.base import FunctionNode, Node
 from remotemedia.frames import NodeSession
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     )
     from remotemedia.planning import Plan
     from remotemedia.workers import Done, Limits, Worker
-
-T = TypeVar("T")
 
 POLL_ITEMS = 32
 """Frames taken at once; the rest waits for the loop's next turn, so that the first answers of a
@@ -361,7 +359,7 @@ class Lanes:
         node = recipe.node
         if not isinstance(node, FunctionNode):
             # Making it and a plain `def initialize` may load a model: not on the loop.
-            node = await self._in_pool(node.fresh)
+            node = await asyncio.wrap_future(self._pool.call(node.fresh))
             await self._step_on_loop(node.initialize)
         mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.results)
         return mailbox.call
@@ -377,25 +375,11 @@ class Lanes:
         if _is_default(step):
             return
         if not inspect.iscoroutinefunction(step):
-            value = await self._in_pool(step)
+            value = await asyncio.wrap_future(self._pool.call(step))
         else:
             value = step()
         if isinstance(value, Awaitable):
             await value
-
-    async def _in_pool(self, function: Callable[[], T]) -> T:
-        result: Future[T] = Future()
-
-        def job() -> None:
-            if not result.set_running_or_notify_cancel():
-                return
-            try:
-                result.set_result(function())
-            except BaseException as error:
-                result.set_exception(error)
-
-        self._pool.submit(job)
-        return await asyncio.wrap_future(result)
 
     # On a thread of the pool.
 

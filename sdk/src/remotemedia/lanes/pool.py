@@ -5,6 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MAX_THREADS = 64
 """Threads at most; when all are busy, work waits for the first that is free."""
@@ -41,6 +45,21 @@ class ThreadPool:
         with self._changed:
             self._jobs.append(job)
             self._wake()
+
+    def call(self, function: Callable[[], T]) -> Future[T]:
+        """Run `function` on a thread as soon as one is free, and give what becomes of it."""
+        result: Future[T] = Future()
+
+        def job() -> None:
+            if not result.set_running_or_notify_cancel():
+                return
+            try:
+                result.set_result(function())
+            except BaseException as error:
+                result.set_exception(error)
+
+        self.submit(job)
+        return result
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their job."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from concurrent.futures import Future, wait
 from functools import cache
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from remotemedia.base import FunctionNode, Node
 from remotemedia.errors import NodeError, TransientError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
         LaneValue,
     )
     from remotemedia.running.working import Recipe, Workers
-
-T = TypeVar("T")
 
 _log = logging.getLogger("remotemedia.running")
 
@@ -51,7 +49,7 @@ class Instance:
         if self._calling.on_loop:
             self._working = self._workers.loop.submit(self._work_on_loop(batch))
         else:
-            self._working = _in_pool(lambda: self._work_on_thread(batch))
+            self._working = _pool().call(lambda: self._work_on_thread(batch))
         return self._working
 
     def abandon(self) -> None:
@@ -68,7 +66,7 @@ class Instance:
             return done
         if self._calling.on_loop:
             return self._workers.loop.submit(self._finish_on_loop(call.node))
-        return _in_pool(lambda: self._finish_on_thread(call.node))
+        return _pool().call(lambda: self._finish_on_thread(call.node))
 
     # On a thread of the pool.
 
@@ -150,11 +148,11 @@ class Instance:
         node = self._recipe.node
         if not isinstance(node, FunctionNode):
             # Making it and a plain `def initialize` may load a model: not on the loop.
-            node = await asyncio.wrap_future(_in_pool(node.fresh))
+            node = await asyncio.wrap_future(_pool().call(node.fresh))
             if inspect.iscoroutinefunction(node.initialize):
                 await node.initialize()
             elif _overrides(node, "initialize"):
-                value = await asyncio.wrap_future(_in_pool(node.initialize))
+                value = await asyncio.wrap_future(_pool().call(node.initialize))
                 if value is not None:
                     await value
         return self._made(node)
@@ -216,21 +214,6 @@ def is_end(item: LaneItem) -> bool:
 
 def _overrides(node: Node, method: str) -> bool:
     return getattr(type(node), method) is not getattr(Node, method)
-
-
-def _in_pool(function: Callable[[], T]) -> Future[T]:
-    result: Future[T] = Future()
-
-    def job() -> None:
-        if not result.set_running_or_notify_cancel():
-            return
-        try:
-            result.set_result(function())
-        except BaseException as error:
-            result.set_exception(error)
-
-    _pool().submit(job)
-    return result
 
 
 @cache
