@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-import pytest
 import remotemedia_runtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +17,6 @@ from tests.parity.graphs import DATA, ENERGY, PYTHON, Json, anything, audio, gra
 
 TWIN = cast("Backend", twin)
 NATIVE = cast("Backend", remotemedia_runtime)
-needs_native = pytest.mark.skipif(
-    not hasattr(remotemedia_runtime, "Run"), reason="the native module has no Run"
-)
 MONO = audio()
 MOST_NODES = 7
 MOST_STEPS = 8
@@ -114,7 +110,6 @@ def test_the_twin_runs_any_graph_to_its_end(data: st.DataObject) -> None:
     compare(case, drive(TWIN, case), first)
 
 
-@pytest.mark.skipif(not hasattr(remotemedia_runtime, "Run"), reason="the native module has no Run")
 @given(data=st.data())
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_both_give_the_same_of_any_graph(data: st.DataObject) -> None:
@@ -139,7 +134,6 @@ def value_case(kind: str, params: Json, values: list[Any]) -> Case:
     return Case("values", manifest, lambda: [Datum(value) for value in values])
 
 
-@pytest.mark.skipif(not hasattr(remotemedia_runtime, "Run"), reason="the native module has no Run")
 @given(
     operation=st.sampled_from(["uppercase", "lowercase", "strip", "reverse", "length", "words"]),
     values=st.lists(texts, min_size=1, max_size=20),
@@ -150,7 +144,6 @@ def test_both_treat_text_alike(operation: str, values: list[str]) -> None:
     compare(case, drive(TWIN, case), drive(NATIVE, case))
 
 
-@pytest.mark.skipif(not hasattr(remotemedia_runtime, "Run"), reason="the native module has no Run")
 @given(
     operation=st.sampled_from(operations),
     operand=st.none() | numbers,

@@ -26,9 +26,6 @@ from tests.parity.graphs import (
     node,
 )
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(remotemedia_runtime, "Run"), reason="the native module has no Run"
-)
 BACKENDS = (cast("Backend", twin), cast("Backend", remotemedia_runtime))
 MONO, STEREO = audio(), audio(16_000, 2)
 FIELDS = (

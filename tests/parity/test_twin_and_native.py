@@ -23,9 +23,6 @@ TWIN = cast("Backend", twin)
 NATIVE = cast("Backend", remotemedia_runtime)
 VALIDATED = 20
 """Messages of each type that are held against the schema: it is slow."""
-needs_native = pytest.mark.skipif(
-    not hasattr(remotemedia_runtime, "Run"), reason="the native module has no Run"
-)
 names = [case.name for case in CASES]
 
 
@@ -44,7 +41,6 @@ def test_the_twin_gives_valid_messages(case: Case) -> None:
             messages.validate(each.message)
 
 
-@needs_native
 @pytest.mark.parametrize("case", CASES, ids=names)
 def test_both_runtimes_give_the_same(case: Case) -> None:
     worst = compare(case, drive(TWIN, case), drive(NATIVE, case))
@@ -52,7 +48,6 @@ def test_both_runtimes_give_the_same(case: Case) -> None:
         print(case.name, {field: float(f"{value:.3g}") for field, value in worst.items()})
 
 
-@needs_native
 @given(cuts=st.lists(st.integers(1, 20_000), min_size=1, max_size=10))
 @settings(max_examples=10, deadline=None, derandomize=True)
 def test_both_give_the_same_however_audio_is_pushed(cuts: list[int]) -> None:
@@ -76,7 +71,6 @@ KEPT_BY_MEDIUM_HZ = (100, 1_000, 3_000, 5_000, 6_000, 6_500)
 """Of 48 to 16 kHz."""
 
 
-@needs_native
 @pytest.mark.parametrize(
     ("quality", "hz"),
     [
@@ -141,7 +135,6 @@ WRONG: dict[str, Json] = {
 }
 
 
-@needs_native
 @pytest.mark.parametrize("name", WRONG)
 def test_both_refuse_the_same_field(name: str) -> None:
     refusals = []
