@@ -2,8 +2,10 @@
 //!
 //! Every figure is the least of many rounds, in microseconds of one core: the rest is what other
 //! programs took. "Cold" means that 64 MiB of other data went through the caches before each
-//! call, as after a sleep on a busy machine.
+//! call, as after a sleep on a busy machine. `tests/bench/dsp.py` compares some of them with what
+//! others take.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -44,45 +46,110 @@ fn noise(seed: u32) -> [f32; WINDOW] {
     })
 }
 
-fn silero(isa: Isa, streams: usize) {
-    let model = Model::load_for(isa);
-    let mut states = vec![State::default(); streams];
-    let windows: Vec<_> = (0..streams as u32).map(noise).collect();
-    let mut scratch = Scratch::for_batch(streams);
-    let mut batch: Vec<_> = states
-        .iter_mut()
-        .zip(&windows)
-        .map(|(state, window)| Item { state, window, probability: 0.0 })
-        .collect();
-    let per_stream = |times: [f64; 2]| times.map(|time| time / streams as f64);
-    let calls = (16 / streams).max(1) as u32;
-    let hot = time(1_000, calls, || {}, || model.forward(black_box(&mut batch), &mut scratch));
-    print(&format!("silero {isa:?}, batch of {streams}, per stream, hot"), per_stream(hot));
-    let mut other = vec![1_u8; COLD_BYTES];
-    let evict = || other.iter_mut().step_by(64).for_each(|byte| *byte = byte.wrapping_add(1));
-    let cold = time(30, 1, evict, || model.forward(black_box(&mut batch), &mut scratch));
-    print(&format!("silero {isa:?}, batch of {streams}, per stream, cold"), per_stream(cold));
+/// Streams of one model that are judged together.
+struct Batch {
+    model: Model,
+    states: Vec<State>,
+    windows: Vec<[f32; WINDOW]>,
+    scratch: Scratch,
 }
 
-fn resampler(input: u32, output: u32, quality: Quality) {
+impl Batch {
+    fn new(isa: Isa, streams: usize) -> Batch {
+        Batch {
+            model: Model::load_for(isa),
+            states: vec![State::default(); streams],
+            windows: (0..streams as u32).map(noise).collect(),
+            scratch: Scratch::for_batch(streams),
+        }
+    }
+
+    /// Microseconds a stream.
+    fn time(&mut self, rounds: usize, calls: u32, before: impl FnMut()) -> [f64; 2] {
+        let streams = self.states.len();
+        let mut batch: Vec<_> = self
+            .states
+            .iter_mut()
+            .zip(&self.windows)
+            .map(|(state, window)| Item { state, window, probability: 0.0 })
+            .collect();
+        let forward = || self.model.forward(black_box(&mut batch), &mut self.scratch);
+        time(rounds, calls, before, forward).map(|time| time / streams as f64)
+    }
+
+    fn time_hot(&mut self, rounds: usize) -> [f64; 2] {
+        self.time(rounds, (16 / self.states.len()).max(1) as u32, || {})
+    }
+}
+
+fn silero(isa: Isa, streams: usize) {
+    let mut batch = Batch::new(isa, streams);
+    let hot = batch.time_hot(1_000);
+    print(&format!("silero {isa:?}, batch of {streams}, per stream, hot"), hot);
+    let mut other = vec![1_u8; COLD_BYTES];
+    let evict = || other.iter_mut().step_by(64).for_each(|byte| *byte = byte.wrapping_add(1));
+    let cold = batch.time(30, 1, evict);
+    print(&format!("silero {isa:?}, batch of {streams}, per stream, cold"), cold);
+}
+
+fn time_resampler(input: u32, output: u32, quality: Quality, rounds: usize) -> [f64; 2] {
     let rate = |hz| SampleRate::new(hz).expect("a rate within the bounds");
     let mut resampler =
         Resampler::new(rate(input), rate(output), quality).expect("a pair that is supported");
     let frame: Vec<f32> = (0..input / 50).map(|n| (n as f32 * 0.1).sin()).collect();
     let mut out = Vec::new();
-    let times = time(
-        1_000,
-        10,
-        || {},
-        || {
-            out.clear();
-            resampler.process(black_box(&frame), &mut out);
-        },
-    );
+    let frame = || {
+        out.clear();
+        resampler.process(black_box(&frame), &mut out);
+    };
+    time(rounds, 10, || {}, frame)
+}
+
+fn resampler(input: u32, output: u32, quality: Quality) {
+    let times = time_resampler(input, output, quality, 1_000);
     print(&format!("resample {input} to {output}, {quality:?}, 20 ms"), times);
 }
 
+/// Answers each line of the standard input with the least time of what it names: so another
+/// program can take turns with this one. `resample high`: a frame of 20 ms from 48 to 16 kHz;
+/// `silero avx2 16`: a window in a batch of 16.
+fn answer() {
+    const ROUNDS: usize = 100;
+    let mut batches: HashMap<String, Batch> = HashMap::new();
+    for line in std::io::stdin().lines() {
+        let line = line.expect("the other program writes text");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [least, _] = match words[..] {
+            ["resample", quality] => {
+                let quality = match quality {
+                    "low" => Quality::Low,
+                    "medium" => Quality::Medium,
+                    "high" => Quality::High,
+                    _ => panic!("no quality {quality}"),
+                };
+                time_resampler(48_000, 16_000, quality, ROUNDS)
+            }
+            ["silero", isa, streams] => {
+                let isa = match isa {
+                    "detected" => Isa::Detected,
+                    "avx2" => Isa::Avx2,
+                    "baseline" => Isa::Baseline,
+                    _ => panic!("no instructions {isa}"),
+                };
+                let streams = streams.parse().expect("a number of streams");
+                let make = || Batch::new(isa, streams);
+                batches.entry(line).or_insert_with(make).time_hot(ROUNDS)
+            }
+            _ => panic!("nothing is called {line}"),
+        };
+        println!("{least}");
+    }
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "--answer") {
+        return answer();
+    }
     println!("{:<52} {:>8} {:>8}", "microseconds", "least", "median");
     for isa in [Isa::Detected, Isa::Avx2, Isa::Baseline] {
         for streams in [1, 2, 3, 4, 16, 64, 256] {
