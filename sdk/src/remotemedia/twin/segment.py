@@ -54,6 +54,10 @@ class Segmenter:
         self._heard_until_us = 0
         self._stopped_at_us = 0
 
+    def set_params(self, params: SegmentParams) -> None:
+        """Go on with other parameters, from the next window on."""
+        self._params = params
+
     def push(
         self, start_us: int, end_us: int, probability: float
     ) -> tuple[bool, SpeechEvent | None]:

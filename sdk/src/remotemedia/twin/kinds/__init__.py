@@ -35,6 +35,21 @@ KINDS: dict[str, Compile] = {
 }
 """Every kind that runs here; `python` is the one that does not."""
 
+LIVE: dict[str, tuple[str, ...]] = {
+    "gain": ("gain_db",),
+    "level": ("interval_ms",),
+    "vad": (
+        "threshold",
+        "negative_threshold",
+        "min_speech_ms",
+        "min_silence_ms",
+        "speech_pad_ms",
+        "emit",
+        "threshold_db",
+    ),
+}
+"""The parameters that may change while a node runs, by kind; see `State.adopt`."""
+
 Action = Make | PythonNode
 
 
@@ -59,4 +74,4 @@ def compile_node(node: ResolvedNode, position: int) -> Action:
         raise error.at(path) from None
 
 
-__all__ = ["KINDS", "Action", "PythonNode", "compile_node"]
+__all__ = ["KINDS", "LIVE", "Action", "PythonNode", "compile_node"]

@@ -54,6 +54,9 @@ class State:
     def finish(self, cx: Context) -> None:
         """Report what is still open, after everything was drained."""
 
+    def adopt(self, fresh: State) -> None:
+        """Go on with the parameters of a new state of the same kind: those of `LIVE` may differ."""
+
 
 Make = Callable[[], State]
 Compile = Callable[[ResolvedNode], Make]

@@ -86,6 +86,10 @@ class _Gain(State):
     def audio(self, port: int, audio: Audio, cx: Context) -> None:
         cx.give(Audio(audio.stamp, audio.rate, audio.samples * self._factor))
 
+    def adopt(self, fresh: State) -> None:
+        if isinstance(fresh, _Gain):
+            self._factor = fresh._factor
+
 
 def compile_split(node: ResolvedNode) -> Make:
     """Check a node with an output for each channel."""

@@ -9,7 +9,7 @@ import numpy as np
 from remotemedia.frames import Samples
 from remotemedia.twin import messages
 from remotemedia.twin.chunks import Audio, Continuity, Stamp, is_jump, micros_of, samples_in
-from remotemedia.twin.kinds.base import Context, Make, Passing, audio_in, same_out
+from remotemedia.twin.kinds.base import Context, Make, Passing, State, audio_in, same_out
 from remotemedia.twin.manifest import ResolvedNode
 from remotemedia.twin.params import Params
 
@@ -83,6 +83,10 @@ class _Level(Passing):
             self._report(stamp, stamp.pts_us, rate, cx)
         self._last = None
         self._continuity.reset()
+
+    def adopt(self, fresh: State) -> None:
+        if isinstance(fresh, _Level):
+            self._interval_us = fresh._interval_us
 
     def _report(self, stamp: Stamp, end_us: int, rate: int, cx: Context) -> None:
         start_us = max(end_us - micros_of(rate, self._measured), 0)

@@ -9,7 +9,7 @@ import numpy as np
 from remotemedia.frames import Samples
 from remotemedia.twin import messages
 from remotemedia.twin.chunks import Audio, Continuity, Stamp, is_jump, micros_of, samples_in
-from remotemedia.twin.kinds.base import Context, Make, Passing, audio_in, same_out
+from remotemedia.twin.kinds.base import Context, Make, Passing, State, audio_in, same_out
 from remotemedia.twin.kinds.level import FLOOR_DBFS, rms_dbfs
 from remotemedia.twin.manifest import ResolvedNode
 from remotemedia.twin.params import ParamError, Params
@@ -89,6 +89,11 @@ class _Speech(Passing):
             self.flush(self._last, cx)
         self._last = None
         self._continuity.reset()
+
+    def adopt(self, fresh: State) -> None:
+        if isinstance(fresh, _Speech):
+            self._settings = fresh._settings
+            self._segmenter.set_params(self._settings.segment)
 
     @staticmethod
     def _report(stamp: Stamp, event: SpeechEvent | None, cx: Context) -> None:
