@@ -98,6 +98,19 @@ def test_damage_in_the_middle_is_left_out(tmp_path):
     assert 4.0 < seconds <= 5.1
 
 
+def test_a_file_that_changes_its_format_keeps_that_of_its_beginning(tmp_path):
+    path = tmp_path / "mixed.mp3"
+    with path.open("wb") as mixed:
+        for rate, channels in ((44100, 1), (22050, 2), (44100, 2), (44100, 1)):
+            with AudioWriter(tmp_path / "part.mp3", rate, channels) as writer:
+                writer.write(tone(1.0, rate, channels))
+            mixed.write((tmp_path / "part.mp3").read_bytes())
+    with AudioReader(path) as reader:
+        read = np.concatenate(list(reader.blocks()), axis=-1)
+    assert read.ndim == reader.channels
+    assert read.shape[-1] / reader.rate == pytest.approx(4.0, abs=0.3)
+
+
 def test_a_truncated_file_gives_what_it_has(tmp_path):
     path = tmp_path / "a.flac"
     with AudioWriter(path, 16000) as writer:

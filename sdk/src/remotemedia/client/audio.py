@@ -8,11 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
-from av.error import FFmpegError, InvalidDataError
 from numpy.typing import NDArray
 
 from remotemedia.client.track import RATE, Pcm
-from remotemedia.errors import MediaFileError, ParameterError
+from remotemedia.errors import ParameterError
+from remotemedia.files import AudioReader
 from remotemedia.formats import MAX_RATE, MIN_RATE
 from remotemedia.frames import AudioFrame
 
@@ -67,25 +67,12 @@ class AudioFile:
         Raises:
             MediaFileError: it cannot be read, or holds no audio.
         """
-        self.path = path
-        try:
-            self._container = av.open(str(path))
-        except (FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise MediaFileError(f"{path}: {reason}.", hint=_hint(error)) from error
-        if not self._container.streams.audio:
-            self._container.close()
-            raise MediaFileError(f"{path} holds no audio.")
-        self._stream = self._container.streams.audio[0]
+        self._reader = AudioReader(path)
 
     @property
     def seconds(self) -> float | None:
         """How long it is, where the file says."""
-        if self._stream.duration is not None and self._stream.time_base is not None:
-            return float(self._stream.duration * self._stream.time_base)
-        if self._container.duration is not None:
-            return self._container.duration / 1_000_000
-        return None
+        return self._reader.seconds
 
     def blocks(self) -> Iterator[Pcm]:
         """Give mono samples at 48 kHz, piece by piece.
@@ -93,27 +80,12 @@ class AudioFile:
         Raises:
             MediaFileError: nothing in it could be decoded.
         """
-        resampler = _resampler()
-        decoded = False
-        damaged: FFmpegError | None = None
-        for packet in self._container.demux(self._stream):
-            try:
-                frames = packet.decode()
-            except InvalidDataError as error:
-                damaged = error  # the next packet may be sound
-                continue
-            for frame in frames:
-                decoded = True
-                block = _joined(resampler.resample(frame))
-                if len(block):
-                    yield block
-        if not decoded:
-            raise MediaFileError(f"{self.path} holds no audio that can be decoded.") from damaged
-        yield _joined(resampler.resample(None))
+        for frame in self._reader.frames("s16", "mono", RATE):
+            yield _joined([frame])
 
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        self._reader.close()
 
 
 def _parts(audio: Audio, default_rate: int) -> tuple[Floats, int]:
@@ -147,7 +119,3 @@ def _joined(frames: list[av.AudioFrame]) -> Pcm:
     pieces = [frame.to_ndarray().reshape(-1) for frame in frames]
     joined: Pcm = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
     return joined
-
-
-def _hint(error: Exception) -> str | None:
-    return "It is no media file." if isinstance(error, InvalidDataError) else None

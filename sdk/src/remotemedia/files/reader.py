@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
+from av.audio.fifo import AudioFifo
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError, InvalidDataError
 
@@ -83,18 +86,47 @@ class AudioReader:
             MediaFileError: nothing in it could be decoded.
         """
         size = int(self.format.rate * BLOCK_SECONDS)
-        pieces: list[Samples] = []
-        waiting = 0
-        for piece in self._pieces():
-            pieces.append(piece)
-            waiting += piece.shape[1]
-            while waiting >= size:
-                joined = np.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
-                yield self._shaped(joined[:, :size])
-                pieces = [joined[:, size:]]
-                waiting -= size
-        if waiting:
-            yield self._shaped(np.concatenate(pieces, axis=1))
+        fifo, unit = AudioFifo(), Fraction(1, self.rate)
+        for frame in self.frames("fltp", self._layout, self.rate):
+            frame.pts = None  # where packets are left out the times have gaps
+            frame.time_base = unit
+            fifo.write(frame)
+            while fifo.samples >= size:
+                yield self._shaped(fifo.read(size))
+        if fifo.samples:
+            yield self._shaped(fifo.read())
+
+    def frames(self, sample_format: str, layout: str, rate: int) -> Iterator[av.AudioFrame]:
+        """Give the audio in a format, in frames as they were decoded.
+
+        Damaged packets are left out.
+
+        Args:
+            sample_format: FFmpeg's name of it, such as ``fltp`` and ``s16``.
+            layout: FFmpeg's name of the channels, such as ``mono``.
+            rate: samples a second.
+
+        Raises:
+            MediaFileError: nothing in it could be decoded.
+        """
+        wanted = sample_format, len(AudioLayout(layout).channels), rate
+        resampler: AudioResampler | None = None
+        taken: object = None
+        for frame in self._decoded():
+            came = frame.format.name, len(frame.layout.channels), frame.sample_rate
+            # Some files change their format on the way.
+            if resampler is not None and came != taken:
+                yield from resampler.resample(None)
+                resampler = None
+            if came == wanted:
+                yield frame
+                continue
+            if resampler is None:
+                taken = came
+                resampler = AudioResampler(format=sample_format, layout=layout, rate=rate)
+            yield from resampler.resample(frame)
+        if resampler is not None:
+            yield from resampler.resample(None)
 
     def close(self) -> None:
         """Close the file."""
@@ -106,13 +138,13 @@ class AudioReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _shaped(self, block: Samples) -> Samples:
+    def _shaped(self, frame: av.AudioFrame | None) -> Samples:
+        block = cast("Samples", cast("av.AudioFrame", frame).to_ndarray())
         return np.ascontiguousarray(block[0] if self.channels == 1 else block)
 
-    def _pieces(self) -> Iterator[Samples]:
+    def _decoded(self) -> Iterator[av.AudioFrame]:
         decoded = False
         damaged: FFmpegError | None = None
-        resampler: AudioResampler | None = None
         try:
             for packet in self._container.demux(self._stream):
                 try:
@@ -122,35 +154,12 @@ class AudioReader:
                     continue
                 for frame in frames:
                     decoded = True
-                    if resampler is None and self._is_plain(frame):
-                        yield _floats(frame)
-                        continue
-                    # Other sample formats, and files whose format changes on the way.
-                    resampler = resampler or AudioResampler(
-                        format="fltp", layout=self._layout, rate=self.rate
-                    )
-                    for converted in resampler.resample(frame):
-                        yield _floats(converted)
+                    yield frame
         except (FFmpegError, OSError) as error:
             if not decoded:
                 raise MediaFileError(f"{self.path} cannot be decoded: {error}.") from error
-            damaged = damaged or (error if isinstance(error, FFmpegError) else None)
         if not decoded:
             raise MediaFileError(f"{self.path} holds no audio that can be decoded.") from damaged
-        if resampler is not None:
-            for converted in resampler.resample(None):
-                yield _floats(converted)
-
-    def _is_plain(self, frame: av.AudioFrame) -> bool:
-        return (
-            frame.format.name == "fltp"
-            and frame.sample_rate == self.rate
-            and len(frame.layout.channels) == self.channels
-        )
-
-
-def _floats(frame: av.AudioFrame) -> Samples:
-    return cast("Samples", frame.to_ndarray())
 
 
 def _seconds(container: InputContainer, stream: AudioStream) -> float | None:
