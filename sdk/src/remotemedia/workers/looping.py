@@ -11,6 +11,7 @@ from remotemedia.lanes.calling import Call
 from remotemedia.lanes.runners import Runners
 from remotemedia.workers.link import Link
 from remotemedia.workers.pulse import Pulse
+from remotemedia.workers.spin import SpinSelector
 from remotemedia.workers.streams import ChildStream, Streams, failure
 from remotemedia.workers.work import Frame, Work
 
@@ -40,7 +41,19 @@ class Looping:
     def run(self) -> None:
         """Work until the parent says that it is over, and everything is cleaned up."""
         self._pulse.start()
-        asyncio.run(self._main())
+        loop = asyncio.SelectorEventLoop(SpinSelector())
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(self._main())
+        finally:
+            # As `asyncio.run` ends, which takes no selector.
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
 
     def start(self, stream: ChildStream) -> None:
         """See `Driver`."""

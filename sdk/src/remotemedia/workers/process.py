@@ -15,6 +15,7 @@ from multiprocessing import spawn
 from remotemedia.workers import child
 from remotemedia.workers.memory import Memory
 from remotemedia.workers.messages import Head, Inbox
+from remotemedia.workers.spin import Spin
 
 RECEIVE_BYTES = 256 * 1024
 
@@ -58,6 +59,7 @@ class Process:
         self._socket = ours
         self._lifeline = lifeline
         self._inbox = Inbox()
+        self._spin = Spin(self._look)
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -111,6 +113,10 @@ class Process:
             ProtocolError: it said what cannot be read.
         """
         writing = bool(self._unsent)
+        if not writing:
+            data = self._spin.look()
+            if data is not None:
+                return self._inbox.feed(data) if data else None
         if writing:
             self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
         ready = self._poll.poll(timeout * 1000)
@@ -122,18 +128,25 @@ class Process:
                 with contextlib.suppress(BlockingIOError):
                     self._wake_in.recv(64)
                 continue
-            try:
-                data = self._socket.recv(RECEIVE_BYTES)
-            except BlockingIOError:
+            data = self._look()
+            if data is None:
                 continue
-            except OSError:
-                return None
             if not data:
                 return None
             messages += self._inbox.feed(data)
+            self._spin.waited()
         if not ready and self._popen.poll() is not None:
             return None  # a process that it started keeps the socket open
         return messages
+
+    def _look(self) -> bytes | None:
+        """Receive what is there; nothing at all is the end."""
+        try:
+            return self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
 
     def close(self, grace: float) -> str:
         """End it, by force when it does not go within `grace` seconds, and say how it ended."""
