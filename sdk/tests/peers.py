@@ -26,6 +26,8 @@ class ScriptedServer:
         self.on_open = []
         """Messages for a channel when it opens: (label, message)."""
         self.replies = {"flush": {"type": "flushed"}, "ping": {"type": "pong"}}
+        self.voice = None
+        """A track that each peer is sent, where it takes one."""
         self.seq = 0
         self.url = ""
         self._tasks = set()
@@ -52,6 +54,8 @@ class ScriptedServer:
         peer.add_listener("track", self._on_track)
         peer.add_listener("datachannel", self._on_channel)
         await peer.setRemoteDescription(RTCSessionDescription(body["sdp"], "offer"))
+        if self.voice is not None:
+            peer.addTrack(self.voice)
         await peer.setLocalDescription(await peer.createAnswer())
         answer = {"type": "answer", "pc_id": "pc_1", "session_id": "s_1", "participant": "p_1"}
         return web.json_response(answer | {"sdp": peer.localDescription.sdp})

@@ -243,6 +243,65 @@ async def test_call_says_why_it_was_refused(run, server, tone):
     assert "error: no pipeline mic? [RM-2003]" in err
 
 
+@pytest.fixture
+async def voice(server, monkeypatch):
+    """Let the server say a second of 440 Hz when it is asked to finish."""
+    import numpy as np
+
+    from remotemedia.client.track import AudioTrack
+
+    monkeypatch.setattr(session_module, "QUIET_AUDIO_SECONDS", 0.4)
+    server.voice = AudioTrack()
+    tone = np.round(np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000) * 16000).astype(np.int16)
+    saying = []
+
+    def flush(channel, control):
+        channel.send(json.dumps({"v": 1, "type": "flushed", "id": control["id"]}))
+        saying.append(asyncio.ensure_future(server.voice.put(tone)))
+
+    server.replies["flush"] = flush
+    yield server.voice
+    await asyncio.gather(*saying)
+
+
+@pytest.mark.parametrize("ending", ["wav", "opus"])
+async def test_call_writes_what_comes_back(run, server, voice, tone, tmp_path, ending):
+    import numpy as np
+
+    from remotemedia.files import AudioReader
+
+    path = tmp_path / f"out.{ending}"
+    code, out, err = await asyncio.to_thread(
+        run, "call", server.url, str(tone), "--fast", "-o", str(path)
+    )
+    assert (code, err) == (0, "")
+    assert re.search(r"0\.9\d s of audio came back", out)
+    with AudioReader(path) as reader:
+        samples = np.concatenate(list(reader.blocks()))
+        assert (reader.rate, reader.channels) == (48000, 1)
+    assert 0.9 <= len(samples) / 48000 <= 1.01
+    assert np.sqrt(np.mean(samples[9600:38400] ** 2)) == pytest.approx(0.345, rel=0.05)
+
+
+async def test_call_as_json_prints_no_audio(run, server, voice, tone):
+    code, out, _ = await asyncio.to_thread(run, "call", server.url, str(tone), "--fast", "--json")
+    assert (code, out) == (0, "")
+
+
+async def test_call_cannot_write_audio_that_does_not_come(run, server, tone, tmp_path):
+    path = tmp_path / "out.wav"
+    code, _, err = await asyncio.to_thread(run, "call", server.url, str(tone), "-o", str(path))
+    assert code == exits.INVALID
+    assert "-o: the pipeline sends no audio" in err
+    assert not path.exists()
+
+
+def test_call_knows_what_it_can_write(run, tone, tmp_path):
+    code, _, err = run("call", "http://127.0.0.1:9/x", str(tone), "-o", str(tmp_path / "out.jsonl"))
+    assert code == exits.INVALID
+    assert ".flac" in err
+
+
 def test_call_without_a_server_or_a_file(run, tone, tmp_path, monkeypatch):
     code, _, err = run("call", "http://127.0.0.1:9/x", str(tone))
     assert code == exits.UNREACHABLE

@@ -30,6 +30,7 @@ from remotemedia.client import (
 from remotemedia.client import session as session_module
 from remotemedia.client.audio import AudioFile, Converter
 from remotemedia.client.inbox import Inbox
+from remotemedia.client.loopback import use_loopback_where_nothing_else_is
 from remotemedia.client.signaling import Target
 
 
@@ -67,7 +68,7 @@ async def test_a_file_goes_out_and_events_come_back(server, tone):
     assert by_type[SpeechStopped].duration_ms == 800.0
     assert json.loads(by_type[SpeechStopped].text) == json.loads(flushed)
     assert server.offers[0]["pipeline"] == "mic"
-    assert "a=sendonly" in server.offers[0]["sdp"]
+    assert "a=sendrecv" in server.offers[0]["sdp"]
     assert session.sent_seconds == pytest.approx(1.3, abs=0.03)
     assert progress[-1][1] == pytest.approx(1.0)
 
@@ -97,7 +98,6 @@ async def test_a_second_copy_is_left_out(server):
         await session.finish()
         (event,) = await events_of(session)
     assert isinstance(event, SpeechStarted)
-    assert "m=audio" not in server.offers[0]["sdp"]
     assert "pipeline" not in server.offers[0]
 
 
@@ -107,6 +107,12 @@ async def test_join_and_listen(server):
             await session.send(np.zeros(10, np.float32))
         assert session.sent_seconds == 0.0
     assert server.offers[0]["join"] == "s_9"
+    assert "a=recvonly" in server.offers[0]["sdp"]
+
+
+async def test_a_listener_of_results_alone(server):
+    async with connect(server.url, listen_only=True, hear=False):
+        assert "m=audio" not in server.offers[0]["sdp"]
 
 
 async def test_goodbye_ends_the_events(server):
@@ -203,9 +209,7 @@ async def test_a_connection_that_never_comes_about(server, monkeypatch):
 
 
 async def test_a_connection_that_closes_before_it_is_open(server):
-    session = session_module.Session(
-        Target.parse(server.url), rate=16000, speed=1.0, listen_only=True
-    )
+    session = session_module.Session(Target.parse(server.url), listen_only=True)
     session._inbox.end()
     with pytest.raises(ConnectionLost, match="before it was open"):
         await session.open()
@@ -360,8 +364,8 @@ def test_a_machine_without_a_network_reaches_itself(monkeypatch):
     import aioice.ice
 
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])
-    session_module.use_loopback_where_nothing_else_is()
-    session_module.use_loopback_where_nothing_else_is()
+    use_loopback_where_nothing_else_is()
+    use_loopback_where_nothing_else_is()
     assert aioice.ice.get_host_addresses(True, True) == ["127.0.0.1"]
     assert aioice.ice.get_host_addresses(False, True) == []
 

@@ -20,7 +20,7 @@ from aiortc import (
     VideoStreamTrack,
 )
 from numpy.typing import NDArray
-from remotemedia.client.session import use_loopback_where_nothing_else_is
+from remotemedia.client.loopback import use_loopback_where_nothing_else_is
 
 from tests.support.api import PATIENCE_S, Api, Message, Reply
 

@@ -125,14 +125,26 @@ def call(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Accept a certificate that is not trusted.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Write the audio that comes back: .wav, .flac, .ogg, .opus, .webm, .mp3, .m4a.",
+        ),
+    ] = None,
 ) -> None:
-    """Send an audio file or the microphone to a pipeline and show what it finds."""
+    """Send an audio file or the microphone to a pipeline and show what it finds.
+
+    Audio that comes back is written with -o; in a call by microphone it is played, too.
+    """
     from remotemedia.cli.call import CallOptions
     from remotemedia.cli.call import call as run_call
 
     with as_exit_code():
         path = None if file == "mic" and not Path(file).exists() else Path(file)
-        options = CallOptions(url, path, as_json, fast, join, not insecure)
+        options = CallOptions(url, path, as_json, fast, join, not insecure, output)
         asyncio.run(run_call(options, Console()))
 
 
@@ -161,8 +173,11 @@ def run(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(help="Inputs worked on at once; 0 is one a core.", min=0, max=256)
-    ] = 1,
+        int,
+        typer.Option(
+            help="Inputs worked on at once, each by a process; 0 is one a core.", min=0, max=256
+        ),
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each event as it comes, one a line.")
     ] = False,
@@ -175,7 +190,7 @@ def run(
         from remotemedia.cli.run import run as run_files
 
         options = RunOptions(tuple(inputs or ()), tuple(outputs or ()), jobs, as_json, metrics)
-        run_files(load_pipeline(pipeline), options, Console())
+        run_files(load_pipeline(pipeline), pipeline, options, Console())
 
 
 @app.command()

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColu
 from rich.text import Text
 
 from remotemedia.cli import exits
+from remotemedia.cli.hearing import Hearers, check_output
 from remotemedia.cli.show import Summary, describe
 from remotemedia.client.audio import AudioFile
 from remotemedia.client.events import Bye, Event
@@ -23,6 +24,7 @@ from remotemedia.client.track import RATE
 from remotemedia.devices import Microphone
 from remotemedia.errors import ConnectionLost
 from remotemedia.formats import AudioFormat
+from remotemedia.running.events import AudioEvent
 from remotemedia.running.inputs import Value
 
 __all__ = ["CallOptions", "Printer", "Summary", "call", "describe"]
@@ -30,7 +32,10 @@ __all__ = ["CallOptions", "Printer", "Summary", "call", "describe"]
 
 @dataclass(frozen=True)
 class CallOptions:
-    """What the command was told; without a file the microphone is sent, until Ctrl-C."""
+    """What the command was told; without a file the microphone is sent, until Ctrl-C.
+
+    The audio that comes back is written to `output`; without a file it is played, too.
+    """
 
     url: str
     file: Path | None
@@ -38,6 +43,7 @@ class CallOptions:
     fast: bool = False
     join: str | None = None
     verify_tls: bool = True
+    output: Path | None = None
 
 
 async def call(options: CallOptions, output: Console) -> None:
@@ -46,6 +52,7 @@ async def call(options: CallOptions, output: Console) -> None:
     Raises:
         RemoteMediaError: it failed; see `remotemedia.client.connect`.
     """
+    check_output(options.output)
     source: _Source = _Heard() if options.file is None else _File(options.file)
     with _progress(output, hidden=options.as_json) as progress:
         task = progress.add_task("connecting", total=source.seconds)
@@ -54,17 +61,23 @@ async def call(options: CallOptions, output: Console) -> None:
         ) as session:
             progress.update(task, description=source.doing)
             printer = Printer(options.as_json, output, session)
+            heard = Hearers(options.output, session.audio_format, play=options.file is None)
             sender = asyncio.create_task(
                 source.send(session, lambda sent: progress.update(task, completed=sent))
             )
             try:
                 async for event in session:
-                    printer.show(event)
+                    if isinstance(event, AudioEvent):
+                        heard.hear(event)
+                    else:
+                        printer.show(event)
                 # The end of the events is no success if the file is not through.
                 await sender
             finally:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
+                await asyncio.to_thread(heard.close)
+                printer.summary.heard_ms = heard.seconds * 1000
     printer.finish()
 
 

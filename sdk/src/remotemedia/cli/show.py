@@ -25,6 +25,7 @@ class Summary:
     segments: int = 0
     speech_ms: float = 0.0
     errors: int = 0
+    heard_ms: float = 0.0
     latencies: list[float] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
@@ -40,6 +41,8 @@ class Summary:
     def __str__(self) -> str:
         noun = "segment" if self.segments == 1 else "segments"
         parts = [f"{self.segments} {noun}, {self.speech_ms / 1000:.2f} s of speech"]
+        if self.heard_ms:
+            parts.append(f"{self.heard_ms / 1000:.2f} s of audio came back")
         if self.latencies:
             parts.append(f"server latency {median(self.latencies):.1f} ms")
         if self.errors:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 
 from remotemedia.client.events import LIVE, Event
+from remotemedia.running.events import AudioEvent
 
 MAX_WAITING = 10_000
 """Events that wait for the reader. When there are more, the oldest that is per window goes, or
 the oldest of all; either is counted."""
+MAX_AUDIO_SECONDS = 60.0
+"""Audio that waits for the reader. When there is more, the oldest goes, counted; a warning is
+logged when that begins."""
 REMEMBERED = 8_192
 """Sequence numbers remembered to know a second copy by."""
+
+_log = logging.getLogger("remotemedia.client")
 
 
 class Inbox:
@@ -25,8 +32,12 @@ class Inbox:
         self._changed = asyncio.Event()
         self._ended = False
         self._error: Exception | None = None
+        self._audio: deque[AudioEvent] = deque()
+        self._audio_seconds = 0.0
         self.dropped = 0
-        """Events that were not read in time."""
+        """Events that were not read in time, without those of audio."""
+        self.dropped_audio_seconds = 0.0
+        """Audio that was not read in time."""
         self.duplicates = 0
         """Second copies that were left out."""
 
@@ -39,10 +50,28 @@ class Inbox:
         self._order.append(event.seq)
         if len(self._order) > REMEMBERED:
             self._seen.discard(self._order.popleft())
-        if len(self._waiting) >= MAX_WAITING:
-            oldest = next((e for e in self._waiting if isinstance(e, LIVE)), self._waiting[0])
-            self._waiting.remove(oldest)
+        if len(self._waiting) - len(self._audio) >= MAX_WAITING:
+            self._waiting.remove(self._oldest())
             self.dropped += 1
+        self._waiting.append(event)
+        self._changed.set()
+
+    def put_audio(self, event: AudioEvent) -> None:
+        """Add audio; it has numbers of its own, and comes only once."""
+        if self._ended:
+            return
+        self._audio_seconds += _seconds(event)
+        while self._audio and self._audio_seconds > MAX_AUDIO_SECONDS:
+            oldest = self._audio.popleft()
+            self._waiting.remove(oldest)
+            self._audio_seconds -= _seconds(oldest)
+            if not self.dropped_audio_seconds:
+                _log.warning(
+                    "audio comes back faster than it is read: the oldest is dropped. "
+                    "Read the session's events while audio is sent."
+                )
+            self.dropped_audio_seconds += _seconds(oldest)
+        self._audio.append(event)
         self._waiting.append(event)
         self._changed.set()
 
@@ -74,4 +103,16 @@ class Inbox:
                     raise self._error
                 return None
             await self.changed()
-        return self._waiting.popleft()
+        event = self._waiting.popleft()
+        if isinstance(event, AudioEvent):
+            self._audio_seconds -= _seconds(self._audio.popleft())
+        return event
+
+    def _oldest(self) -> Event:
+        """Give what goes first: the oldest that is per window, or the oldest of all but audio."""
+        others = [event for event in self._waiting if not isinstance(event, AudioEvent)]
+        return next((event for event in others if isinstance(event, LIVE)), others[0])
+
+
+def _seconds(event: AudioEvent) -> float:
+    return int(event.samples.shape[-1]) / event.rate

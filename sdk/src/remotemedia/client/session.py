@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aioice.ice
 import numpy as np
 from aiortc import (
     RTCConfiguration,
@@ -18,15 +17,17 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.mediastreams import MediaStreamError
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from remotemedia.client.audio import Audio, AudioFile, Converter
 from remotemedia.client.events import Bye, Event, Json, Ready, parse
+from remotemedia.client.hearing import Hearing
 from remotemedia.client.inbox import Inbox
+from remotemedia.client.loopback import use_loopback_where_nothing_else_is
 from remotemedia.client.signaling import Target, send_offer
 from remotemedia.client.track import FAST, RATE, AudioTrack
 from remotemedia.errors import ConnectionLost, RemoteMediaError
-from remotemedia.formats import SPEECH_RATE
+from remotemedia.formats import SPEECH_RATE, AudioFormat
 
 CONNECT_SECONDS = 20.0
 """How long the connection may take to come about."""
@@ -39,6 +40,10 @@ QUIET_SECONDS = 0.25
 """After the server has finished: once nothing came for so long, Python nodes have answered too."""
 MAX_QUIET_SECONDS = 3.0
 """How long that is waited for, at most."""
+QUIET_AUDIO_SECONDS = 1.0
+"""Where the pipeline sends audio: once nothing audible came for so long, it has said everything."""
+MAX_AUDIO_TAIL_SECONDS = 30.0
+"""How long that is waited for, unless `Session.finish` is told otherwise."""
 LIVE_LIFETIME_MS = 250
 """How long a result on the channel `live` is sent again before it is given up."""
 
@@ -46,6 +51,7 @@ LIVE_LIFETIME_MS = 250
 class Session:
     """A session with a pipeline: send audio, iterate over events.
 
+    Audio that the pipeline sends back comes as `AudioEvent`, in order with the other events.
     Iteration ends after `finish`, when every result has come, or when the server says goodbye; it
     raises `ConnectionLost` when the connection breaks. Made by `connect`.
 
@@ -53,9 +59,20 @@ class Session:
         rate: rate of arrays that come without one, in hertz.
     """
 
-    def __init__(self, target: Target, *, rate: int, speed: float, listen_only: bool) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        rate: int = SPEECH_RATE,
+        speed: float = 1.0,
+        listen_only: bool = False,
+        hear: bool = True,
+    ) -> None:
         """Prepare. Use `connect`."""
         self.rate = rate
+        self._hear = hear
+        self._hearing: Hearing | None = None
+        self._returned: MediaStreamTrack | None = None
         self._target = target
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._track = None if listen_only else AudioTrack(speed)
@@ -85,6 +102,16 @@ class Session:
     def dropped(self) -> int:
         """Events that were not read in time and are lost."""
         return self._inbox.dropped
+
+    @property
+    def dropped_audio_seconds(self) -> float:
+        """Audio that came back, was not read in time and is lost."""
+        return self._inbox.dropped_audio_seconds
+
+    @property
+    def audio_format(self) -> AudioFormat | None:
+        """The format in which audio comes back; None where the pipeline sends none."""
+        return self._hearing.format if self._hearing else None
 
     @property
     def sent_seconds(self) -> float:
@@ -130,8 +157,14 @@ class Session:
         finally:
             file.close()
 
-    async def finish(self) -> None:
+    async def finish(self, *, tail: float = MAX_AUDIO_TAIL_SECONDS) -> None:
         """Say that no more audio comes. Events go on until every result has come, then end.
+
+        Where the pipeline sends audio back, they go on until it has been silent for a second, as
+        what it still has to say takes its time.
+
+        Args:
+            tail: for how long audio that still comes back is waited for, at most, in seconds.
 
         Raises:
             ConnectionLost: the connection has broken.
@@ -145,6 +178,9 @@ class Session:
             await self.control("flush")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._until_quiet(), MAX_QUIET_SECONDS)
+        if self._hearing is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._hearing.silence(QUIET_AUDIO_SECONDS), tail)
         self._inbox.end()
 
     async def control(self, kind: str, **fields: Json) -> dict[str, Json]:
@@ -186,8 +222,12 @@ class Session:
         """Connect. Called by `connect`."""
         peer = self._peer
         peer.add_listener("connectionstatechange", self._on_state)
+        peer.add_listener("track", self._on_track)
+        # Whether audio comes back is the answer's to say.
         if self._track is not None:
-            peer.addTransceiver(self._track, direction="sendonly")
+            peer.addTransceiver(self._track, direction="sendrecv" if self._hear else "sendonly")
+        elif self._hear:
+            peer.addTransceiver("audio", direction="recvonly")
         results = peer.createDataChannel("results")
         results.add_listener("open", self._open.set)
         live = peer.createDataChannel("live", ordered=False, maxPacketLifeTime=LIVE_LIFETIME_MS)
@@ -203,6 +243,9 @@ class Session:
         self._id, self._pc_id = answer.session_id, answer.pc_id
         self._participant = answer.participant or ""
         await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
+        if self._returned is not None:
+            put = self._inbox.put_audio
+            self._hearing = Hearing(self._returned, answer.sdp, self._id, put)
         try:
             await asyncio.wait_for(self._opened(), CONNECT_SECONDS)
         except asyncio.TimeoutError:
@@ -218,6 +261,8 @@ class Session:
         self._inbox.end()
         if self._track is not None:
             self._track.stop()
+        if self._hearing is not None:
+            await self._hearing.stop()
         await self._peer.close()
 
     async def _until_quiet(self) -> None:
@@ -277,6 +322,9 @@ class Session:
             if reply is not None and not reply.done():
                 reply.set_result(message)
 
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        self._returned = track
+
     def _on_close(self) -> None:
         self._lost("the server closed the connection.")
 
@@ -301,6 +349,7 @@ async def connect(
     rate: int = SPEECH_RATE,
     fast: bool = False,
     listen_only: bool = False,
+    hear: bool = True,
     verify_tls: bool = True,
 ) -> AsyncIterator[Session]:
     """Open a session with a pipeline, or join one.
@@ -313,6 +362,8 @@ async def connect(
             async for event in session:
                 print(event)
 
+    Where the pipeline has an `AudioSink`, audio comes back: read the events while you send.
+
     Args:
         url: where the pipeline is served, ``http://host:port/name``; without a name it is the
             server's only one.
@@ -321,6 +372,7 @@ async def connect(
         fast: send faster than real time (20 times); results are about media time and stay the
             same, but Python nodes may not keep up.
         listen_only: send no audio, to hear of a session that is joined.
+        hear: take the audio that the pipeline sends back; False leaves it out.
         verify_tls: whether the server's certificate must be trusted.
 
     Raises:
@@ -329,25 +381,12 @@ async def connect(
         ConnectionLost: no connection came about.
     """
     speed = FAST if fast else 1.0
-    session = Session(Target.parse(url), rate=rate, speed=speed, listen_only=listen_only)
+    session = Session(Target.parse(url), rate=rate, speed=speed, listen_only=listen_only, hear=hear)
     try:
         await session.open(join=join, verify_tls=verify_tls)
         yield session
     finally:
         await session.close()
-
-
-def use_loopback_where_nothing_else_is() -> None:
-    """Let a machine without a network reach itself: aioice never offers 127.0.0.1 by itself."""
-    original = aioice.ice.get_host_addresses
-    if getattr(original, "with_loopback", False):
-        return
-
-    def addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        return original(use_ipv4, use_ipv6) or (["127.0.0.1"] if use_ipv4 else [])
-
-    addresses.with_loopback = True  # type: ignore[attr-defined]
-    aioice.ice.get_host_addresses = addresses
 
 
 def _optional(value: Json) -> str | None:
