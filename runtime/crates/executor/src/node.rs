@@ -21,6 +21,12 @@ pub(crate) trait NodeType: Send + Sync {
     /// Whether the node hands its audio on as it is; then it writes no signal.
     fn passes(&self) -> bool;
 
+    /// Whether the node gives as many samples as it takes, in the same format. Where it is the last
+    /// to read its input it changes that in place, by [`StreamNode::change`].
+    fn changes(&self) -> bool {
+        false
+    }
+
     /// The same node with some live parameters changed.
     fn configured(&self, patch: &Value) -> Result<Arc<dyn NodeType>, ParamError> {
         crate::params::Params::new(patch)?.finish()?;
@@ -35,6 +41,9 @@ pub(crate) type Compile = fn(&ResolvedNode) -> Result<Arc<dyn NodeType>, ParamEr
 pub(crate) trait StreamNode: Send {
     /// Takes the next piece of audio of an input; writes what comes of it to `cx`.
     fn push(&mut self, _input: usize, _chunk: Chunk<'_>, _cx: &mut Context<'_>) {}
+
+    /// Changes the next piece of audio where it lies, instead of [`StreamNode::push`].
+    fn change(&mut self, _samples: &mut [f32]) {}
 
     /// Takes a value; writes what comes of it to `cx`.
     fn take(&mut self, _meta: &FrameMeta, _value: &Value, _cx: &mut Context<'_>) {}
@@ -130,6 +139,19 @@ impl Signal {
             Piece::Data(value) => self.given.push((meta, Given::Data(value.clone()))),
             Piece::Opaque(value) => self.given.push((meta, Given::Opaque(value.clone()))),
         }
+    }
+
+    /// The samples of each chunk, to be changed.
+    pub(crate) fn chunks_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        let mut rest = &mut self.samples[..];
+        let mut before = 0;
+        self.given.iter().filter_map(move |(_, given)| {
+            let Given::Audio(start, end) = *given else { return None };
+            let (chunk, behind) =
+                std::mem::take(&mut rest)[start - before..].split_at_mut(end - start);
+            (rest, before) = (behind, end);
+            Some(chunk)
+        })
     }
 
     pub(crate) fn items(&self) -> impl Iterator<Item = Item<'_>> {

@@ -127,8 +127,10 @@ pub(crate) struct PlanNode {
     pub(crate) kind: Arc<str>,
     pub(crate) inputs: Vec<Inlet>,
     pub(crate) outputs: Vec<Outlet>,
-    /// Its own signals: none for a node that passes its input on.
+    /// Its own signals: none for a node that passes its input on, or changes it where it lies.
     pub(crate) slots: Range<usize>,
+    /// The signal that it changes where it lies.
+    pub(crate) changes: Option<usize>,
     pub(crate) action: Action,
 }
 
@@ -177,15 +179,24 @@ impl Plan {
             nodes: Vec::with_capacity(order.len()),
             slots: 0,
         };
-        for position in order {
-            let node = &manifest.nodes[position];
-            let action = compile_node(node, position)?;
-            plan.append(node, action, &feeds[position], &place);
+        for (index, position) in order.iter().enumerate() {
+            let node = &manifest.nodes[*position];
+            let action = compile_node(node, *position)?;
+            let later = order[index + 1..].iter().flat_map(|position| &feeds[*position]);
+            plan.append(node, action, &feeds[*position], later, &place);
         }
         Ok(plan)
     }
 
-    fn append(&mut self, node: &ResolvedNode, action: Action, feeds: &[Feed], place: &[usize]) {
+    /// Appends a node; `later` is what feeds those that come after it.
+    fn append<'a>(
+        &mut self,
+        node: &ResolvedNode,
+        action: Action,
+        feeds: &[Feed],
+        later: impl Iterator<Item = &'a Feed>,
+        place: &[usize],
+    ) {
         let mut inputs: Vec<Inlet> = Vec::with_capacity(feeds.len());
         for (port, feed) in node.inputs.iter().zip(feeds) {
             let wanted = Types::of(port.format);
@@ -209,15 +220,23 @@ impl Plan {
             });
         }
         let passes = matches!(&action, Action::Native(native) if native.passes());
+        let changes = match (&action, inputs.first().map(|input| input.origin)) {
+            (Action::Native(native), Some(Origin::Slot(slot)))
+                if native.changes() && !self.is_read(slot, later, place) =>
+            {
+                Some(slot)
+            }
+            _ => None,
+        };
         let first = self.slots;
-        if !passes {
+        if !passes && changes.is_none() {
             self.slots += node.outputs.len();
         }
         let outlet = |(index, port): (usize, &remotemedia_core::Port)| {
             let given = Types::of(port.format);
             let (origin, gives) = match &inputs[0] {
                 input if passes => (input.origin, given.and(input.takes)),
-                _ => (Origin::Slot(first + index), given),
+                _ => (Origin::Slot(changes.unwrap_or(first + index)), given),
             };
             let name = port.port.as_str().into();
             Outlet { name, format: port.format, origin, gives, taken: Types::NONE }
@@ -229,8 +248,26 @@ impl Plan {
             inputs,
             outputs,
             slots: first..self.slots,
+            changes,
             action,
         });
+    }
+
+    /// Whether one of `feeds` reads the signal with this slot. Nodes that pass it on and are not
+    /// there yet need no look: they read it themselves.
+    fn is_read<'a>(
+        &self,
+        slot: usize,
+        mut feeds: impl Iterator<Item = &'a Feed>,
+        place: &[usize],
+    ) -> bool {
+        feeds.any(|feed| match *feed {
+            Feed::Source(_) => false,
+            Feed::Node { position, port } => self
+                .nodes
+                .get(place[position])
+                .is_some_and(|node| node.outputs[port].origin == Origin::Slot(slot)),
+        })
     }
 
     /// What incoming tracks must be decoded to: the format of the first source, unless that takes

@@ -20,7 +20,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Option<Clock>,
     pub(crate) outputs: Outputs,
     pub(crate) windows: Windows,
-    /// By slot: what a node gave in the walk that is under way. Used by all instances in turn.
+    /// By slot: what a node gave in the walk that is under way, as those behind it have changed it.
+    /// Used by all instances in turn.
     signals: Vec<Signal>,
     /// Mailboxes with frames that the lane may take.
     pub(crate) ready: VecDeque<(InstanceId, usize)>,
@@ -127,11 +128,18 @@ impl Shared {
             signals,
             stats: &mut instance.stats,
         };
-        for (port, inlet) in node.inputs.iter().enumerate() {
-            each(inlet, pushed, before, |item| {
+        if let Some(slot) = node.changes {
+            for samples in before[slot].chunks_mut() {
                 frames += 1;
-                take(state.as_mut(), port, item, &mut cx);
-            });
+                state.change(samples);
+            }
+        } else {
+            for (port, inlet) in node.inputs.iter().enumerate() {
+                each(inlet, pushed, before, |item| {
+                    frames += 1;
+                    take(state.as_mut(), port, item, &mut cx);
+                });
+            }
         }
         match entry {
             Entry::Flush => state.drain(&mut cx),
@@ -321,3 +329,6 @@ impl Mail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,22 +43,28 @@ impl NodeType for Format {
 
 impl StreamNode for Format {
     fn push(&mut self, _input: usize, chunk: Chunk<'_>, cx: &mut Context<'_>) {
-        let start = cx.signals[0].samples.len();
+        let into = &mut cx.signals[0].samples;
+        let start = into.len();
         let channels = chunk.meta.format.channels.get();
-        if channels == 1 {
-            for _ in 0..self.output.channels.get() {
-                cx.signals[0].samples.extend_from_slice(chunk.samples);
+        let scale = 1.0 / channels as f32;
+        match channels {
+            1 => {
+                (0..self.output.channels.get()).for_each(|_| into.extend_from_slice(chunk.samples))
             }
-        } else {
-            cx.signals[0].samples.extend_from_slice(chunk.channel(0));
-            let sum = &mut cx.signals[0].samples[start..];
-            for channel in 1..channels {
-                for (sum, sample) in sum.iter_mut().zip(chunk.channel(channel)) {
-                    *sum += sample;
+            2 => {
+                let pairs = chunk.channel(0).iter().zip(chunk.channel(1));
+                into.extend(pairs.map(|(left, right)| (left + right) * scale));
+            }
+            _ => {
+                into.extend_from_slice(chunk.channel(0));
+                let sums = &mut into[start..];
+                for channel in 1..channels {
+                    for (sum, sample) in sums.iter_mut().zip(chunk.channel(channel)) {
+                        *sum += sample;
+                    }
                 }
+                sums.iter_mut().for_each(|sample| *sample *= scale);
             }
-            let scale = 1.0 / channels as f32;
-            sum.iter_mut().for_each(|sample| *sample *= scale);
         }
         let mut meta = *chunk.meta;
         meta.format = self.output;

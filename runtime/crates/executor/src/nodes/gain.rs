@@ -1,4 +1,4 @@
-//! `gain`: louder or quieter, live.
+//! `gain`: louder or quieter, live; in place where nobody else reads its input any more.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -52,6 +52,10 @@ impl NodeType for Gain {
         false
     }
 
+    fn changes(&self) -> bool {
+        true
+    }
+
     fn configured(&self, patch: &Value) -> Result<Arc<dyn NodeType>, ParamError> {
         Ok(Arc::new(self.patched(patch)?))
     }
@@ -68,6 +72,10 @@ impl StreamNode for GainStream {
         let start = signal.samples.len();
         signal.samples.extend(chunk.samples.iter().map(|sample| sample * self.factor));
         signal.end_chunk(*chunk.meta, start);
+    }
+
+    fn change(&mut self, samples: &mut [f32]) {
+        samples.iter_mut().for_each(|sample| *sample *= self.factor);
     }
 
     fn configure(&mut self, patch: &Value) {
