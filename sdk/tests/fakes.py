@@ -26,10 +26,12 @@ class FakeItem:
     stream: str = "audio"
     pipeline: str = "pipeline"
     entry: str = "entry"
+    port: str = "in"
     seq: int = 0
     pts_us: int = 0
     rate: int = 16000
     channels: int = 1
+    value: object = None
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Generic, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 
-from remotemedia.base import IN_PORT, Node, positional, process_of
+from remotemedia.base import Node, positional, process_of
 from remotemedia.errors import NodeError
 from remotemedia.frames import AudioFrame, NodeSession, Samples
 from remotemedia.lanes.results import MAX_RESULTS
@@ -32,7 +32,11 @@ class Item(Protocol):
     @property
     def rate(self) -> int: ...
     @property
+    def port(self) -> str: ...
+    @property
     def samples(self) -> Samples | None: ...
+    @property
+    def value(self) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Calling:
 class Call(Generic[R]):
     """A node at work on one stream."""
 
-    __slots__ = ("_calling", "_process", "_results", "_session", "node", "results")
+    __slots__ = ("_calling", "_process", "_session", "begin", "node", "results")
 
     def __init__(
         self,
@@ -81,38 +85,36 @@ class Call(Generic[R]):
         self._process = process_of(node)
         self._calling = calling
         self._session = session
-        self.results = self._results = results
+        self.results = results
         """Converts what the node returned."""
+        self.begin = cast(
+            "Callable[[Item], Awaitable[object]]",
+            self._begin_generator if calling.generator else self._call,
+        )
+        """Begins to process a frame by an ``async def`` or an async generator."""
 
     def on_thread(self, item: Item) -> list[R]:
         """Process a frame by a ``def`` or a generator."""
         value = self._call(item)
         if self._calling.generator:
-            return self._results(_all(cast("Iterable[object]", value)))
+            return self.results(_all(cast("Iterable[object]", value)))
         return self.results_on_thread(value)
 
     def results_on_thread(self, value: object) -> list[R]:
         """Convert what a ``def`` or a generator returned."""
         if type(value) in _PLAIN:
-            return self._results(value)
+            return self.results(value)
         if inspect.isgenerator(value):
             value = _all(value)
         elif inspect.isawaitable(value):
             if inspect.iscoroutine(value):
                 value.close()
             raise NodeError("the node returned a coroutine: make it `async def`.")
-        return self._results(value)
+        return self.results(value)
 
     async def on_loop(self, item: Item) -> list[R]:
         """Process a frame by an ``async def`` or an async generator."""
         return self.results(await self.begin(item))
-
-    def begin(self, item: Item) -> Awaitable[object]:
-        """Begin to process a frame by an ``async def`` or an async generator."""
-        value = self._call(item)
-        if self._calling.generator:
-            return _all_async(cast("AsyncIterator[object]", value))
-        return cast("Awaitable[object]", value)
 
     async def results_on_loop(self, value: object) -> list[R]:
         """Convert what any kind of method returned."""
@@ -122,26 +124,26 @@ class Call(Generic[R]):
             value = _all(value)
         elif inspect.isawaitable(value):
             value = await cast("Awaitable[object]", value)
-        return self._results(value)
+        return self.results(value)
+
+    def _begin_generator(self, item: Item) -> Awaitable[object]:
+        return _all_async(cast("AsyncIterator[object]", self._call(item)))
 
     def _call(self, item: Item) -> object:
-        session = self._session
-        session.rate, session.seq, session.pts_ms = item.rate, item.seq, item.pts_us / 1000.0
-        # Live frames have neither yet: there a node has one input, which takes audio.
-        session.port = getattr(item, "port", IN_PORT)
-        samples = item.samples
-        data: object
+        calling, samples = self._calling, item.samples
+        data: object = samples
         if samples is None:
-            data = getattr(item, "value", None)
-        elif self._calling.payload == "pair":
+            data = item.value
+        elif calling.payload == "pair":
             data = (samples, item.rate)
-        elif self._calling.payload == "frame":
-            data = AudioFrame(samples, item.rate, session.pts_ms, item.seq)
-        else:
-            data = samples
-        if self._calling.takes_session:
-            return self._process(data, session)
-        return self._process(data)
+        elif calling.payload == "frame":
+            data = AudioFrame(samples, item.rate, item.pts_us / 1000.0, item.seq)
+        if not calling.takes_session:
+            return self._process(data)
+        session = self._session
+        session.rate, session.seq, session.port = item.rate, item.seq, item.port
+        session.pts_ms = item.pts_us / 1000.0
+        return self._process(data, session)
 
 
 def _all(values: Iterable[object]) -> list[object]:

@@ -98,7 +98,7 @@ class Lanes:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._outbox: list[LaneDone] = []
         self._loop: asyncio.AbstractEventLoop
-        self._runners: Runners[Mailbox]
+        self._runners: Runners[LoopMailbox]
         self._pool = ThreadPool()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -223,10 +223,10 @@ class Lanes:
             self._counts["late"] += 1
             self._complete([(item.token, [])])
             return None
+        key = (name, item.participant, item.stream, node)
         mailboxes = self._sessions.get(name)
         if mailboxes is None:
             mailboxes = self._sessions[name] = OrderedDict()
-        key = (name, item.participant, item.stream, node)
         mailbox = mailboxes.get(key)
         if mailbox is None:
             mailbox = self._make(mailboxes, key, item)
@@ -274,7 +274,7 @@ class Lanes:
             self._end(unused)
 
     def _start(self, mailbox: Mailbox) -> None:
-        if mailbox.recipe.calling.on_loop:
+        if isinstance(mailbox, LoopMailbox):
             self._runners.submit(mailbox)
         else:
             self._pool.submit(lambda: self._work_on_thread(mailbox))
@@ -295,12 +295,13 @@ class Lanes:
         self._complete((item.token, []) for item in abandoned)
         if start:
             self._start(mailbox)
-        elif mailbox.task is not None:
+        elif isinstance(mailbox, LoopMailbox):
             self._loop.call_later(END_GRACE_SECONDS, self._cancel, mailbox)
 
-    def _cancel(self, mailbox: Mailbox) -> None:
-        if mailbox.task is not None:
-            self._runners.cancel(mailbox.task)
+    def _cancel(self, mailbox: LoopMailbox) -> None:
+        task = self._runners.waiting(mailbox)
+        if task is not None:
+            task.cancel()
 
     def _forget(self, mailbox: Mailbox | Isolated) -> None:
         session = mailbox.key[0]
@@ -327,32 +328,32 @@ class Lanes:
         sessions = list(self._sessions.values())
         return sorted({key[3] for mailboxes in sessions for key in list(mailboxes)})
 
-    def _later(self, done: LaneDone) -> None:
-        """Hand results back once a turn of the loop, however many there are."""
-        if not self._outbox:
-            self._loop.call_soon(self._send)
-        self._outbox.append(done)
-        if len(self._outbox) >= SEND_ITEMS:
-            self._send()
-
     def _send(self) -> None:
         outbox, self._outbox = self._outbox, []
         self._complete(outbox)
 
-    async def _work_on_loop(self, mailbox: Mailbox) -> None:
-        mailbox.task = asyncio.current_task()
-        while (item := mailbox.take()) is not None:
+    async def _work_on_loop(self, mailbox: LoopMailbox) -> None:
+        waiting = mailbox.waiting
+        while waiting:
+            item = waiting.popleft()
+            done: LaneDone
             try:
                 call = mailbox.call or await self._prepare_on_loop(mailbox)
-                self._later((item.token, call.results(await call.begin(item))))
+                done = (item.token, call.results(await call.begin(item)))
                 mailbox.failing = False
             except (Exception, SystemExit, asyncio.CancelledError) as error:
-                self._later((item.token, self._failed(mailbox, error)))
-        if mailbox.ended:
+                done = (item.token, self._failed(mailbox, error))
+            # Results are handed back once a turn of the loop, or when there are enough.
+            outbox = self._outbox
+            if not outbox:
+                self._loop.call_soon(self._send)
+            outbox.append(done)
+            if len(outbox) >= SEND_ITEMS:
+                self._send()
+        if mailbox.pause():
             if mailbox.call is not None:
                 await self._finish_on_loop(mailbox, mailbox.call.node)
             self._forget(mailbox)
-        mailbox.task = None
 
     async def _prepare_on_loop(self, mailbox: Mailbox) -> Call[LaneResult]:
         recipe = mailbox.recipe

@@ -13,8 +13,6 @@ from remotemedia.frames import NodeSession
 from remotemedia.lanes.calling import Call, Calling
 
 if TYPE_CHECKING:
-    import asyncio
-
     from remotemedia._native import LaneItem, LaneResult
 
 Key = tuple[str, str, str, str]
@@ -44,44 +42,39 @@ class Mailbox:
     session: NodeSession
     call: Call[LaneResult] | None = None
     failing: bool = False
-    task: asyncio.Task[None] | None = None
-    _waiting: deque[LaneItem] = field(default_factory=deque)
+    ended: bool = False
+    """Nothing will come any more."""
+    waiting: deque[LaneItem] = field(default_factory=deque)
     _running: bool = False
-    _ended: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, item: LaneItem) -> bool:
         """Add a frame; True when a runner must be started."""
         with self._lock:
-            self._waiting.append(item)
+            self.waiting.append(item)
             return self._start()
 
     def end(self) -> tuple[list[LaneItem], bool]:
         """Ask for the end: gives the frames that will not be worked on, and whether to start."""
         with self._lock:
-            self._ended = True
-            abandoned = list(self._waiting)
-            self._waiting.clear()
+            self.ended = True
+            abandoned = list(self.waiting)
+            self.waiting.clear()
             return abandoned, self._start()
 
     def take(self) -> LaneItem | None:
         """Give the next frame; None ends the runner, which must then look at `ended`."""
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._running = self._ended
+            if self.waiting:
+                return self.waiting.popleft()
+            self._running = self.ended
             return None
-
-    @property
-    def ended(self) -> bool:
-        """True once nothing will come any more."""
-        return self._ended
 
     @property
     def idle(self) -> bool:
         """True while nothing waits and nobody works on it."""
         with self._lock:
-            return not self._running and not self._waiting
+            return not self._running and not self.waiting
 
     def _start(self) -> bool:
         started, self._running = not self._running, True
@@ -89,19 +82,20 @@ class Mailbox:
 
 
 class LoopMailbox(Mailbox):
-    """One whose runner is on the thread that puts frames in: nothing needs a lock."""
+    """One whose runner is on the thread that puts frames in: nothing needs a lock.
+
+    The runner empties `waiting` itself and then calls `pause`.
+    """
 
     __slots__ = ()
 
     def put(self, item: LaneItem) -> bool:
         """Add a frame; True when a runner must be started."""
-        self._waiting.append(item)
+        self.waiting.append(item)
         started, self._running = not self._running, True
         return started
 
-    def take(self) -> LaneItem | None:
-        """Give the next frame; None ends the runner, which must then look at `ended`."""
-        if self._waiting:
-            return self._waiting.popleft()
-        self._running = self._ended
-        return None
+    def pause(self) -> bool:
+        """End the runner; True when nothing will come any more."""
+        self._running = self.ended
+        return self.ended

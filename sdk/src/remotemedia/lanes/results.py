@@ -23,6 +23,8 @@ MAX_RESULT_BYTES = 60 * 1024
 MAX_RESULTS = 256
 """The most results of one frame; more are refused as the node's failure."""
 _MAX_DEPTH = 32
+_EXACT = frozenset({str, bool, int, type(None)})
+_TEXT = frozenset({str})
 _PAIR = 2
 
 
@@ -145,17 +147,22 @@ def _audio(samples: np.ndarray, output: AudioFormat) -> Samples:
 
 def is_json(value: object, depth: int = 0) -> bool:
     """Say whether a value is JSON as it stands: nothing in it must be converted."""
-    if value is None or type(value) in {str, bool, int}:
+    if type(value) in _EXACT:
         return True
     if type(value) is float:
         return value - value == 0
     if depth > _MAX_DEPTH:
         return False
-    if type(value) is list:
-        return all(is_json(each, depth + 1) for each in value)
-    if type(value) is dict:
-        return all(type(k) is str and is_json(v, depth + 1) for k, v in value.items())
-    return False
+    if type(value) is dict and _TEXT.issuperset(map(type, value)):
+        items: Iterable[object] = value.values()
+    elif type(value) is list:
+        items = value
+    else:
+        return False
+    for each in items:  # noqa: SIM110 - a generator takes longer than what it goes through
+        if not is_json(each, depth + 1):
+            return False
+    return True
 
 
 def plain_of(value: object) -> object:

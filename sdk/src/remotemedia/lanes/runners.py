@@ -13,9 +13,9 @@ J = TypeVar("J")
 class Runners(Generic[J]):
     """Runs jobs in tasks that they share.
 
-    A task works on one job after another for as long as none waits for anything. When one does, a
-    new task goes on with the rest, so a job that waits keeps no other from running. Each job runs
-    in one task from its beginning to its end. To be used on the loop's thread only.
+    A task works on one job after another for as long as none waits for anything. One that does has
+    its task for itself, and a new task goes on with the rest, so it keeps no other from running.
+    Each job runs in one task from its beginning to its end. To be used on the loop's thread only.
     """
 
     def __init__(
@@ -27,7 +27,8 @@ class Runners(Generic[J]):
         self._ready: deque[J] = deque()
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cancelled: set[asyncio.Task[None]] = set()
+        self._current: J
+        self._waiting: dict[J, asyncio.Task[None]] = {}
 
     def submit(self, job: J) -> None:
         """Run `job` soon."""
@@ -35,9 +36,12 @@ class Runners(Generic[J]):
         self._schedule()
 
     def cancel(self, task: asyncio.Task[None]) -> None:
-        """Cancel the job that runs in `task` now; others do not run in it any more."""
-        self._cancelled.add(task)
+        """Cancel the job that waits in `task`."""
         task.cancel()
+
+    def waiting(self, job: J) -> asyncio.Task[None] | None:
+        """Give the task of a job that waits for something; no other job will run in it."""
+        return self._waiting.get(job)
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -45,22 +49,25 @@ class Runners(Generic[J]):
             task = self._loop.create_task(self._run())
             self._tasks.add(task)
             task.add_done_callback(self._forget)
-            # It comes after the task's first step: what is left then waits for a job that waits.
-            self._loop.call_soon(self._pump)
+            # It comes right after the task's first step.
+            self._loop.call_soon(self._pump, task)
 
-    def _pump(self) -> None:
+    def _pump(self, task: asyncio.Task[None]) -> None:
         self._scheduled = False
+        if not task.done():
+            self._waiting[self._current] = task
         if self._ready:
             self._schedule()
 
     async def _run(self) -> None:
-        task = asyncio.current_task()
         ready, run = self._ready, self._job
-        while ready and task not in self._cancelled:
-            await run(ready.popleft())
+        while ready:
+            job = self._current = ready.popleft()
+            await run(job)
+            if self._waiting.pop(job, None) is not None:
+                return
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._cancelled.discard(task)
         if self._ready:
             self._schedule()

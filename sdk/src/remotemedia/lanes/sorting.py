@@ -46,10 +46,9 @@ class Sorting:
         """
         self._outputs = dict(outputs)
         self._fed = fed
-        self._data = data
+        self._data: Make = data or json_of
         self._opaque: Make = opaque or Opaque
         self._first = next(iter(self._outputs), "")
-        self._plain = self._first not in fed
         self._results: Results[object] = Results(self._outputs or {"out": None}, self._value)
 
     def __reduce__(self) -> tuple[type[Sorting], tuple[object, ...]]:
@@ -62,11 +61,11 @@ class Sorting:
         Raises:
             NodeError: something in it can neither be sent nor passed on; the text says what.
         """
+        first = self._first
         results: list[object]
-        if self._plain and type(value) is dict:  # the usual result
-            results = [self._json(value)]
+        if type(value) is dict:  # the usual result
+            results = [self._value(first, value)]
         else:
-            first = self._first
             results = [
                 each if port == first else (port, each) for port, each in self._results.of(value)
             ]
@@ -75,11 +74,6 @@ class Sorting:
     def _value(self, port: str, value: object) -> object:
         if port in self._fed and not is_json(value):
             return self._opaque(value)
-        return self._json(value)
-
-    def _json(self, value: object) -> object:
-        if self._data is None:
-            return json_of(value)
         try:
             return self._data(value)
         except Exception:
