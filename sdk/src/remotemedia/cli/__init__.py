@@ -1,5 +1,9 @@
 """The command `remotemedia`."""
 
-from remotemedia.cli.app import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Run the command line."""
+    # Processes that run files import this package too, and need none of it.
+    from remotemedia.cli.app import app
+
+    app()

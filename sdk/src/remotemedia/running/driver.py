@@ -96,8 +96,10 @@ class Execution:
         except self.choice.backend.RuntimeFault as fault:
             raise self._error(fault) from self._cause(fault)
         finally:
-            if run is not None and not ended:
-                run.interrupt()
+            if not ended:
+                self._workers.cancel()
+                if run is not None:
+                    run.interrupt()
             self._workers.close()
             for each in self.inputs.values():
                 each.close()
