@@ -23,7 +23,7 @@ from remotemedia.workers.messages import (
     write_failure,
     write_results,
 )
-from remotemedia.workers.spin import Spin
+from remotemedia.workers.spin import Spin, receiving
 from remotemedia.workers.work import IN_PORT, Frame
 
 RECEIVE_BYTES = 64 * 1024
@@ -38,7 +38,7 @@ class Link:
         self.memory = memory
         self._inbox = Inbox()
         self._sending = threading.Lock()
-        self._spin = Spin(self._look)
+        self._spin = Spin(receiving(connection, RECEIVE_BYTES))
 
     def receive(self) -> list[tuple[Head, bytes]]:
         """Wait for messages; none is the end."""
@@ -55,12 +55,6 @@ class Link:
             messages = self._inbox.feed(data)
             if messages:
                 return messages
-
-    def _look(self) -> bytes | None:
-        try:
-            return self.socket.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return None
 
     def send(self, data: bytes) -> None:
         """Send messages. A parent that is gone is no error: the end comes by itself."""

@@ -15,7 +15,7 @@ from multiprocessing import spawn
 from remotemedia.workers import child
 from remotemedia.workers.memory import Memory
 from remotemedia.workers.messages import Head, Inbox
-from remotemedia.workers.spin import Spin
+from remotemedia.workers.spin import Spin, receiving
 
 RECEIVE_BYTES = 256 * 1024
 
@@ -59,7 +59,8 @@ class Process:
         self._socket = ours
         self._lifeline = lifeline
         self._inbox = Inbox()
-        self._spin = Spin(self._look)
+        self._receive = receiving(ours, RECEIVE_BYTES)
+        self._spin = Spin(self._receive)
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -113,12 +114,12 @@ class Process:
             ProtocolError: it said what cannot be read.
         """
         writing = bool(self._unsent)
-        if not writing:
+        if writing:
+            self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+        else:
             data = self._spin.look()
             if data is not None:
                 return self._inbox.feed(data) if data else None
-        if writing:
-            self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
         ready = self._poll.poll(timeout * 1000)
         if writing:
             self._poll.modify(self._socket, select.POLLIN)
@@ -128,7 +129,7 @@ class Process:
                 with contextlib.suppress(BlockingIOError):
                     self._wake_in.recv(64)
                 continue
-            data = self._look()
+            data = self._receive()
             if data is None:
                 continue
             if not data:
@@ -138,15 +139,6 @@ class Process:
         if not ready and self._popen.poll() is not None:
             return None  # a process that it started keeps the socket open
         return messages
-
-    def _look(self) -> bytes | None:
-        """Receive what is there; nothing at all is the end."""
-        try:
-            return self._socket.recv(RECEIVE_BYTES)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
 
     def close(self, grace: float) -> str:
         """End it, by force when it does not go within `grace` seconds, and say how it ended."""

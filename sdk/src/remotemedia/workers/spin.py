@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -53,6 +54,20 @@ class Spin(Generic[T]):
     def waited(self) -> None:
         """Something came after a sleep."""
         self._near = self._near + 1 if self._now() - self._began < NEAR_SECONDS else 0
+
+
+def receiving(connection: socket.socket, size: int) -> Callable[[], bytes | None]:
+    """Give what receives from a socket and does not wait; empty is its end, however it came."""
+
+    def receive() -> bytes | None:
+        try:
+            return connection.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    return receive
 
 
 class SpinSelector(selectors.DefaultSelector):
