@@ -133,6 +133,23 @@ impl OpusEncoder {
         usize::try_from(written).map_err(|_| OpusError::from_code(written))
     }
 
+    /// Weighs recovery against quality: how much is lost on the way, 0 to 100; without FEC of no
+    /// effect.
+    ///
+    /// # Errors
+    /// [`OpusError::Library`] for more than 100.
+    pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), OpusError> {
+        self.set(ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, c_int::from(percent))
+    }
+
+    /// See [`OpusEncoderConfig::dtx`].
+    ///
+    /// # Errors
+    /// [`OpusError::Library`]; libopus gives no reason for any.
+    pub fn set_dtx(&mut self, on: bool) -> Result<(), OpusError> {
+        self.set(ffi::OPUS_SET_DTX_REQUEST, c_int::from(on))
+    }
+
     /// Whether `packet` only says that silence goes on: with DTX a sender may leave it out, but for
     /// the first of a row.
     #[must_use]
