@@ -71,6 +71,20 @@ for (const dark of [false, true]) {
     }
   });
 }
+for (const [name, viewport, dark] of /** @type {const} */ ([['sound', WIDE, false], ['sound-phone', PHONE, true]])) {
+  await scene(name, { path: '/echo', viewport, dark }, async (page, shoot) => {
+    await goLive(page);
+    await page.waitForFunction("document.querySelector('[data-testid=player]').currentTime > 1", { timeout: 10_000 });
+    await sleep(3_000);
+    await shoot();
+    await page.focus('[data-testid="volume"]');
+    await page.keyboard.press('ArrowLeft');
+    await page.click('[data-testid="mute"]');
+    await page.click('[data-testid="figure-latency"]');
+    await sleep(1_000);
+    await shoot('-muted');
+  });
+}
 await scene('phone', { viewport: PHONE }, async (page, shoot) => {
   await goLive(page);
   await sleep(9_000);

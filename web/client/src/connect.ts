@@ -12,6 +12,7 @@ import { Session } from './session.ts';
  * ```ts
  * const session = connect({ url: 'http://127.0.0.1:8080/mic-vad' });
  * session.on('speech_stopped', ({ data }) => console.log(data.start_ms, data.duration_ms));
+ * session.on('audio', (stream) => { player.srcObject = stream; }); // where the pipeline sends audio
  * session.on('state', (state) => console.log(state.name));
  * ```
  */
@@ -39,6 +40,7 @@ function resolve(options: ConnectOptions): ResolvedOptions {
     pipeline,
     join: options.join,
     media: options.media ?? { kind: 'microphone' },
+    hear: options.hear ?? true,
     live: options.live ?? true,
     reconnect: reconnect === false ? undefined : { ...DEFAULT_BACKOFF, ...(reconnect === true ? {} : reconnect) },
     endWithMedia: options.endWithMedia ?? true,

@@ -6,6 +6,8 @@ import { isRecord } from './json.ts';
 export interface PipelineInfo {
   readonly name: string;
   readonly description: string;
+  /** Whether it sends audio back. */
+  readonly sendsAudio: boolean;
   readonly nodes: readonly PipelineNode[];
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -148,13 +150,13 @@ export class Api {
 }
 
 function readPipeline(raw: Record<string, unknown>): PipelineInfo {
-  const nodesOf = (manifest: unknown): Record<string, unknown>[] =>
-    isRecord(manifest) && Array.isArray(manifest['nodes']) ? manifest['nodes'].filter(isRecord) : [];
+  const nodesOf = (manifest: unknown): Record<string, unknown>[] => (isRecord(manifest) ? list(manifest['nodes']) : []);
   const resolved = nodesOf(raw['resolved']);
   const nodes = resolved.length > 0 ? resolved : nodesOf(raw['manifest']);
   return {
     name: text(raw['name']),
     description: text(raw['description']),
+    sendsAudio: list(raw['ports']).some(({ direction, kind }) => direction === 'out' && kind === 'audio'),
     nodes: nodes.map((node) => ({
       id: text(node['id']),
       kind: text(node['kind']) || text(node['node_type']),
@@ -162,6 +164,10 @@ function readPipeline(raw: Record<string, unknown>): PipelineInfo {
     })),
     raw,
   };
+}
+
+function list(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
 }
 
 function text(value: unknown): string {

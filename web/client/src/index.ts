@@ -13,4 +13,4 @@ export type * from './messages.ts';
 export type { ConnectOptions } from './options.ts';
 export { Session, type SessionEvents, type SessionInfo } from './session.ts';
 export type { EndReason, SessionState } from './state.ts';
-export type { CandidatePair, ConnectionStats } from './stats.ts';
+export type { CandidatePair, ConnectionStats, ReceivedAudio } from './stats.ts';

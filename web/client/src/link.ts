@@ -24,6 +24,7 @@ export interface LinkRequest {
   readonly join: string | undefined;
   readonly track: MediaStreamTrack | undefined;
   readonly stream: MediaStream | undefined;
+  readonly hear: boolean;
   readonly live: boolean;
   readonly configuration: RTCConfiguration;
 }
@@ -36,6 +37,7 @@ export class Link {
   readonly #abort = new AbortController();
   readonly #handlers: LinkHandlers;
   #sender: RTCRtpSender | undefined;
+  #audio: MediaStream | undefined;
   #state: 'opening' | 'open' | 'closed' = 'opening';
   #pcId = '';
   #sessionId = '';
@@ -53,6 +55,11 @@ export class Link {
   /** From the beginning of the offer to the open channel. */
   get setupMs(): number {
     return this.#setupMs;
+  }
+
+  /** What the server sends back; known once it is open. */
+  get audio(): MediaStream | undefined {
+    return this.#audio;
   }
 
   /** Negotiates and resolves when the results channel is open. */
@@ -89,10 +96,10 @@ export class Link {
     if (request.live) {
       this.#listen(this.peer.createDataChannel('live', { ordered: false, maxPacketLifeTime: LIVE_LIFETIME_MS }));
     }
-    if (request.track) {
-      const streams = request.stream ? [request.stream] : [];
-      this.#sender = this.peer.addTransceiver(request.track, { direction: 'sendonly', streams }).sender;
-    }
+    this.#offerAudio(request);
+    this.peer.addEventListener('track', ({ track, streams: [stream] }) => {
+      this.#audio ??= stream ?? new MediaStream([track]);
+    });
     this.peer.addEventListener('icecandidate', ({ candidate }) => {
       this.#trickle.add(candidate);
     });
@@ -164,6 +171,16 @@ export class Link {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       this.#failOpening = undefined;
+    }
+  }
+
+  /** Whether audio comes back is the answer's to say; a listener only makes room for it. */
+  #offerAudio({ track, stream, hear }: LinkRequest): void {
+    if (track) {
+      const direction = hear ? 'sendrecv' : 'sendonly';
+      this.#sender = this.peer.addTransceiver(track, { direction, streams: stream ? [stream] : [] }).sender;
+    } else if (hear) {
+      this.peer.addTransceiver('audio', { direction: 'recvonly' });
     }
   }
 

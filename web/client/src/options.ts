@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly join?: string;
   /** What to send; the default microphone when absent. */
   readonly media?: MediaInput;
+  /** False takes no audio back, though the pipeline sends some. */
+  readonly hear?: boolean;
   /** False leaves out the `live` channel: every result is then reliable and in order. */
   readonly live?: boolean;
   /** False ends the session when the connection breaks. */
@@ -27,6 +29,7 @@ export interface ResolvedOptions {
   readonly pipeline: string;
   readonly join: string | undefined;
   readonly media: MediaInput;
+  readonly hear: boolean;
   readonly live: boolean;
   readonly reconnect: BackoffOptions | undefined;
   readonly endWithMedia: boolean;

@@ -35,6 +35,8 @@ export type SessionEvents = {
   readonly roundtrip: { readonly ms: number };
   /** The input: another one after `replaceMedia` or a lost device. */
   readonly media: MediaSource;
+  /** Audio that comes back: once for each connection to a pipeline that sends some. */
+  readonly audio: MediaStream;
 };
 
 /** From the end of a file to the flush: what is under way arrives. */
@@ -75,6 +77,11 @@ export class Session extends Emitter<SessionEvents> {
   /** What is being sent. */
   get media(): MediaSource | undefined {
     return this.#media;
+  }
+
+  /** What the pipeline sends back; undefined while it is not live, and where it sends none. */
+  get audio(): MediaStream | undefined {
+    return this.#connection?.link.audio;
   }
 
   /** Changes live parameters of a node; resolves when they apply. */
@@ -171,11 +178,12 @@ export class Session extends Emitter<SessionEvents> {
     let connection: Connection | undefined;
     try {
       await this.#fetchIceServers();
-      const { pipeline, join, live } = this.#options;
+      const { pipeline, join, hear, live } = this.#options;
       connection = await Connection.open(
         {
           pipeline,
           join,
+          hear,
           live,
           track: this.#media?.track,
           stream: this.#media?.stream,
@@ -209,10 +217,11 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   #goLive(connection: Connection): void {
-    const { sessionId, pcId, setupMs } = connection.link;
+    const { sessionId, pcId, setupMs, audio } = connection.link;
     const previousId = this.#info?.id;
     this.#info = { id: sessionId, pcId, isNew: sessionId !== previousId, previousId, setupMs };
     this.emit('session', this.#info);
+    if (audio) this.emit('audio', audio);
     this.#setState({ name: 'live', sessionId });
     connection.start(this.#api);
     this.#media?.start();

@@ -13,8 +13,21 @@ export interface ConnectionStats {
   /** `audio/opus 48000/2 minptime=10;useinbandfec=1`. */
   readonly codec?: string;
   readonly pair?: CandidatePair;
+  /** Of the audio that comes back. */
+  readonly received?: ReceivedAudio;
   readonly dtls?: string;
   readonly srtp?: string;
+}
+
+/** What the browser measures about audio that comes back. */
+export interface ReceivedAudio {
+  readonly packets?: number;
+  readonly packetsLost?: number;
+  readonly jitterMs?: number;
+  /** How long audio waited in the jitter buffer, on average since it began. */
+  readonly delayMs?: number;
+  /** Share of what was played that was made up because nothing had come, 0 to 1. */
+  readonly concealedFraction?: number;
 }
 
 /** The path in use. */
@@ -38,6 +51,7 @@ export function readStats(report: Pick<RTCStatsReport, 'forEach'>): ConnectionSt
     all.find((entry) => entry.type === 'candidate-pair' && entry['selected'] === true) ??
     all.find((entry) => entry.type === 'candidate-pair' && entry['nominated'] === true && entry['state'] === 'succeeded');
   const outbound = all.find((entry) => entry.type === 'outbound-rtp' && entry['kind'] === 'audio');
+  const inbound = all.find((entry) => entry.type === 'inbound-rtp' && entry['kind'] === 'audio');
   const remote = all.find((entry) => entry.type === 'remote-inbound-rtp' && entry['kind'] === 'audio');
   return compact({
     roundTripMs: seconds(pair?.['currentRoundTripTime']) ?? seconds(remote?.['roundTripTime']),
@@ -47,14 +61,32 @@ export function readStats(report: Pick<RTCStatsReport, 'forEach'>): ConnectionSt
     packetsSent: number(outbound?.['packetsSent']),
     bytesSent: number(pair?.['bytesSent']) ?? number(transport?.['bytesSent']),
     bytesReceived: number(pair?.['bytesReceived']) ?? number(transport?.['bytesReceived']),
-    codec: codecText(lookUp(entries, outbound?.['codecId'])),
+    codec: codecText(lookUp(entries, (outbound ?? inbound)?.['codecId'])),
     pair: pair && {
       local: candidateText(lookUp(entries, pair['localCandidateId'])),
       remote: candidateText(lookUp(entries, pair['remoteCandidateId'])),
       state: text(pair['state']) ?? '',
     },
+    received: receivedAudio(inbound),
     dtls: text(transport?.['tlsVersion'])?.replace(/^FEFD$/i, '1.2').replace(/^FEFC$/i, '1.3'),
     srtp: text(transport?.['srtpCipher']),
+  });
+}
+
+/** Nothing before the first packet: Chromium lists what it only expects, too. */
+function receivedAudio(inbound: Entry | undefined): ReceivedAudio | undefined {
+  const packets = number(inbound?.['packetsReceived']);
+  if (!inbound || packets === undefined || packets === 0) return undefined;
+  const share = (part: string, whole: string): number | undefined => {
+    const [a, b] = [number(inbound[part]), number(inbound[whole])];
+    return a === undefined || b === undefined || b === 0 ? undefined : a / b;
+  };
+  return compact({
+    packets,
+    packetsLost: number(inbound['packetsLost']),
+    jitterMs: seconds(inbound['jitter']),
+    delayMs: seconds(share('jitterBufferDelay', 'jitterBufferEmittedCount')),
+    concealedFraction: share('concealedSamples', 'totalSamplesReceived'),
   });
 }
 

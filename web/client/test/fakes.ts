@@ -42,6 +42,8 @@ export class FakePeer extends EventTarget {
   readonly channels: FakeChannel[] = [];
   readonly replaced: (FakeTrack | null)[] = [];
   track: FakeTrack | undefined;
+  /** What was asked for audio. */
+  audio: RTCRtpTransceiverInit | undefined;
 
   createDataChannel(label: string, options: RTCDataChannelInit = {}): FakeChannel {
     const channel = new FakeChannel(label, options);
@@ -49,8 +51,9 @@ export class FakePeer extends EventTarget {
     return channel;
   }
 
-  addTransceiver(track: FakeTrack): unknown {
-    this.track = track;
+  addTransceiver(track: FakeTrack | string, init: RTCRtpTransceiverInit): unknown {
+    this.audio = init;
+    if (typeof track !== 'string') this.track = track;
     const replaceTrack = (next: FakeTrack | null): Promise<void> => {
       this.replaced.push(next);
       return Promise.resolve();
@@ -91,6 +94,11 @@ export class FakePeer extends EventTarget {
     const event = new Event('icecandidate');
     const value = candidate === null ? null : { candidate, sdpMid: '0', sdpMLineIndex: 0 };
     this.dispatchEvent(Object.assign(event, { candidate: value }));
+  }
+
+  /** The answer says that audio comes. */
+  says(stream: object): void {
+    this.dispatchEvent(Object.assign(new Event('track'), { track: new FakeTrack(), streams: [stream] }));
   }
 
   get results(): FakeChannel {

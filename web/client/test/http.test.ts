@@ -64,6 +64,13 @@ describe('Api', () => {
     expect(pipeline).toMatchObject({ name: 'mic', nodes: resolved.nodes });
   });
 
+  it('knows which pipelines send audio back', async () => {
+    const results = { id: 'results', direction: 'out', kind: 'results' };
+    const ports = [[{ id: 'in', direction: 'in', kind: 'audio' }, results], [results, { id: 'out', direction: 'out', kind: 'audio' }], undefined];
+    const listed = await api(() => json(200, { pipelines: ports.map((each) => ({ name: 'x', ports: each })) })).pipelines(signal);
+    expect(listed.map(({ sendsAudio }) => sendsAudio)).toEqual([false, true, false]);
+  });
+
   it('reads them from the manifest as written where there is no resolved one', async () => {
     const manifest = { nodes: [{ id: 'vad', node_type: 'VADNode' }] };
     const [pipeline] = await api(() => json(200, { pipelines: [{ name: 'mic', resolved: {}, manifest }] })).pipelines(signal);

@@ -217,3 +217,58 @@ describe('the input', () => {
     expect(state?.name === 'failed' && state.error.advice).toContain('--tls');
   });
 });
+
+describe('audio that comes back', () => {
+  it('is asked for with a microphone, and told once it is live', async () => {
+    const { session, states } = start();
+    const heard: unknown[] = [];
+    session.on('audio', (stream) => heard.push([stream, states.at(-1)?.name]));
+    await settle();
+    expect(world.peer.audio?.direction).toBe('sendrecv');
+    const stream = {};
+    world.peer.says(stream);
+    expect(session.audio).toBeUndefined();
+    world.peer.results.open();
+    await settle();
+    expect(heard).toEqual([[stream, 'connecting']]);
+    expect(session.audio).toBe(stream);
+    session.close();
+    expect(session.audio).toBeUndefined();
+  });
+
+  it('is asked for by a listener', async () => {
+    const { session } = await goLive({ media: { kind: 'none' }, join: 's-9' });
+    expect(world.peer.audio).toEqual({ direction: 'recvonly' });
+    expect(session.audio).toBeUndefined();
+    session.close();
+  });
+
+  it('can be left out', async () => {
+    const { session } = await goLive({ hear: false });
+    expect(world.peer.audio?.direction).toBe('sendonly');
+    session.close();
+    const { session: listener } = await goLive({ hear: false, media: { kind: 'none' }, join: 's-9' });
+    expect(world.peer.audio).toBeUndefined();
+    listener.close();
+  });
+
+  it('is another stream after a lost connection', async () => {
+    const { session } = start();
+    const heard: unknown[] = [];
+    session.on('audio', (stream) => heard.push(stream));
+    const streams = [{}, {}];
+    await settle();
+    world.peer.says(streams[0] ?? {});
+    world.peer.results.open();
+    await settle();
+    world.peer.become('failed');
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(session.audio).toBeUndefined();
+    world.peer.says(streams[1] ?? {});
+    world.peer.results.open();
+    await settle();
+    expect(heard[0]).toBe(streams[0]);
+    expect(heard[1]).toBe(streams[1]);
+    session.close();
+  });
+});

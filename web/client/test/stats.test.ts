@@ -30,6 +30,20 @@ it('reads what Chromium gives', () => {
   });
 });
 
+it('reads what comes back', () => {
+  const inbound = { id: 'A', type: 'inbound-rtp', kind: 'audio', packetsReceived: 100, packetsLost: 2, jitter: 0.003 };
+  const buffer = { jitterBufferDelay: 4_800, jitterBufferEmittedCount: 96_000, concealedSamples: 1_920, totalSamplesReceived: 96_000 };
+  expect(readStats(report({ ...inbound, ...buffer })).received).toEqual({
+    packets: 100,
+    packetsLost: 2,
+    jitterMs: 3,
+    delayMs: 50,
+    concealedFraction: 0.02,
+  });
+  expect(readStats(report(inbound)).received).toEqual({ packets: 100, packetsLost: 2, jitterMs: 3 });
+  expect(readStats(report({ ...inbound, packetsReceived: 0 }))).toEqual({});
+});
+
 it('finds the pair that Firefox marks itself', () => {
   const stats = readStats(report({ id: 'P', type: 'candidate-pair', selected: true, state: 'succeeded', currentRoundTripTime: 0.004 }));
   expect(stats.roundTripMs).toBe(4);

@@ -5,6 +5,7 @@ import { SessionView } from './page.ts';
 import { PipelineChoice, type ListHandlers } from './pipelines.ts';
 import { Runner } from './runner.ts';
 import { readAddress, Share } from './share.ts';
+import { Sound } from './sound.ts';
 import { SourceChoice } from './source.ts';
 import { Status } from './status.ts';
 import type { PageState } from './words.ts';
@@ -19,6 +20,7 @@ let { join } = address;
 
 const view = new SessionView(detailRows);
 const share = new Share();
+const sound = new Sound();
 const status = new Status(choosePipeline);
 const source = new SourceChoice(onSource, join !== undefined);
 const runner = new Runner({
@@ -41,6 +43,9 @@ const runner = new Runner({
   },
   onMedia: (media) => {
     view.listen(media);
+  },
+  onAudio: (stream) => {
+    sound.stream = stream;
   },
 });
 const listHandlers: ListHandlers = { onList, onError: onListError, onChoose: choosePipeline };
@@ -76,7 +81,7 @@ function show(next: PageState): void {
     description: pipelines.info?.description ?? '',
   };
   status.show(next, situation, view.hasData);
-  if (next.name !== 'live') share.session = undefined;
+  if (next.name !== 'live') share.session = sound.stream = undefined;
   const isActive = runner.isActive;
   startButton.classList.toggle('active', isActive);
   setText(startButton, isActive ? 'Stop' : join === undefined ? 'Start' : 'Join');
@@ -124,6 +129,7 @@ function onPipeline(): void {
   document.title = pipelines.name ? `${pipelines.name} · RemoteMedia` : 'RemoteMedia';
   view.threshold = pipelines.threshold;
   view.answers.expect(pipelines.pythonNodes);
+  sound.isOffered = source.cancelsEcho = pipelines.info?.sendsAudio ?? false;
 }
 
 function onSource(): void {
@@ -143,6 +149,7 @@ async function readStats(): Promise<void> {
 function detailRows(): DetailRow[] {
   const info = runner.session?.info;
   const { stats, metrics } = view.measures;
+  const heard = stats?.received;
   const percent = (share: number | undefined): string | undefined => share === undefined ? undefined : `${(100 * share).toFixed(2)} %`;
   return [
     ['State', state.name],
@@ -164,6 +171,11 @@ function detailRows(): DetailRow[] {
     ['Concealed frames', metrics?.concealed],
     ['Results left out', metrics?.coalesced],
     ['Dropped', metrics?.dropped],
+    ['Sound, packets received', heard?.packets],
+    ['Sound, packets lost', heard?.packetsLost],
+    ['Sound, jitter', ms(heard?.jitterMs)],
+    ['Sound, time in the buffer', ms(heard?.delayMs)],
+    ['Sound, made up', percent(heard?.concealedFraction)],
     ['Bytes sent', stats?.bytesSent],
     ['Bytes received', stats?.bytesReceived],
   ];

@@ -9,6 +9,7 @@ export interface RunnerHandlers {
   readonly onFault: (error: ClientError) => void;
   readonly onRoundTrip: (ms: number) => void;
   readonly onMedia: (media: MediaSource) => void;
+  readonly onAudio: (audio: MediaStream) => void;
 }
 
 /** At most one session at a time: a new one ends the one before. */
@@ -46,6 +47,7 @@ export class Runner {
       this.#handlers.onRoundTrip(ms);
     }));
     session.on('media', mine(this.#handlers.onMedia));
+    session.on('audio', mine(this.#handlers.onAudio));
   }
 
   /** Sends something else; the session stays. */

@@ -11,6 +11,8 @@ export class SourceChoice {
   readonly #fileField = byId('file-field', HTMLDivElement);
   readonly #file = byId('file', HTMLInputElement);
   readonly #onChange: () => void;
+  /** Whether the microphone shall leave out what the loudspeaker plays. */
+  cancelsEcho = false;
 
   /** `onChange` is called when the user chose something that can be sent. */
   constructor(onChange: () => void, canListen: boolean) {
@@ -46,7 +48,11 @@ export class SourceChoice {
       case 'none':
         return { kind: 'none' };
       case 'microphone':
-        return this.#device.value ? { kind: 'microphone', deviceId: this.#device.value } : { kind: 'microphone' };
+        return {
+          kind: 'microphone',
+          ...(this.#device.value ? { deviceId: this.#device.value } : {}),
+          ...(this.cancelsEcho ? { constraints: { echoCancellation: true } } : {}),
+        };
       case 'file': {
         const file = this.#file.files?.[0];
         return file && { kind: 'file', file };

@@ -5,6 +5,9 @@ import ndc from 'node-datachannel';
 const WINDOW_MS = 20;
 const START_WINDOWS = 6;
 const STOP_WINDOWS = 8;
+const ECHO_SSRC = 0x0e_c4_00_01;
+/** How late what was heard is said again. */
+const ECHO_MS = 150;
 
 /**
  * @typedef {object} PeerOptions
@@ -49,6 +52,7 @@ export class StandinPeer {
       this.track = track;
       track.onMessage((packet) => {
         this.#onRtp(packet);
+        if (this.#sendsAudio) this.#echo(packet, track);
       });
     });
     this.#pc.onStateChange((state) => {
@@ -71,7 +75,15 @@ export class StandinPeer {
     });
     this.#pc.setRemoteDescription(sdp, 'offer');
     await gathered;
-    return this.#pc.localDescription()?.sdp ?? '';
+    const answer = this.#pc.localDescription()?.sdp ?? '';
+    // libdatachannel answers as it was asked: what there is to hear is the pipeline's matter.
+    if (!this.#sendsAudio) return answer.replace('a=sendrecv', 'a=recvonly').replace('a=sendonly', 'a=inactive');
+    const source = `a=ssrc:${ECHO_SSRC} cname:echo\r\n`;
+    return answer.replace(/a=(sendrecv|sendonly)\r\n/, (direction) => direction + source);
+  }
+
+  get #sendsAudio() {
+    return this.#options.pipeline.ports.some(({ kind }) => kind === 'audio');
   }
 
   /** @param {{ candidate: string, sdp_mid: string | null }} candidate */
@@ -104,9 +116,28 @@ export class StandinPeer {
 
   #closed = false;
 
+  /**
+   * Sends a packet back, later.
+   * @param {Buffer} packet
+   * @param {import('node-datachannel').Track} track
+   */
+  #echo(packet, track) {
+    if (isRtcp(packet)) return;
+    const said = Buffer.from(packet);
+    said.writeUInt32BE(ECHO_SSRC, 8);
+    // Header extensions are numbered by whoever offers, so they may stay.
+    setTimeout(() => {
+      try {
+        if (track.isOpen()) track.sendMessageBinary(said);
+      } catch {
+        // It closed between the question and the packet.
+      }
+    }, ECHO_MS);
+  }
+
   /** @param {Buffer} packet */
   #onRtp(packet) {
-    if ((packet[1] ?? 0) >= 192 && (packet[1] ?? 0) < 224) return; // RTCP
+    if (isRtcp(packet)) return;
     const timestamp = packet.readUInt32BE(4);
     this.#firstTimestamp ??= timestamp;
     const ptsMs = ((timestamp - this.#firstTimestamp) >>> 0) / 48;
@@ -193,4 +224,10 @@ export class StandinPeer {
       ?? { type: 'error', data: { code: 'RM-4001', message: `unknown type "${type}"`, field: 'type' } };
     this.send(JSON.stringify({ v: 1, id, ...reply }), false);
   }
+}
+
+/** @param {Buffer} packet */
+function isRtcp(packet) {
+  const type = packet[1] ?? 0;
+  return type >= 192 && type < 224;
 }

@@ -1,13 +1,15 @@
-/** @typedef {{ name: string, nodes: { id: string, kind: string }[] }} Pipeline */
+/** @typedef {{ name: string, nodes: { id: string, kind: string }[], ports: { id: string, direction: string, kind: string }[] }} Pipeline */
 
 const VAD = { id: 'vad', kind: 'vad', params: { engine: 'silero', threshold: 0.5, negative_threshold: 0.35 } };
 const SHOUT = { id: 'shout', kind: 'python', params: { entry: 'shout' } };
+const SOUND = { id: 'out', direction: 'out', kind: 'audio', format: { rate: 48_000, channels: 1 } };
 const LEVEL = { id: 'level', kind: 'level', params: { interval_ms: 20 } };
 
 /** What the stand-in serves, shaped as the server's list is. */
 export const PIPELINES = [
   { name: 'mic-vad', nodes: [VAD] },
+  { name: 'echo', nodes: [VAD, SHOUT], ports: [SOUND], description: 'Says what it hears again' },
   { name: 'mic-python', nodes: [VAD, SHOUT] },
   { name: 'mic-level', nodes: [LEVEL, VAD] },
   { name: 'failing', nodes: [VAD, SHOUT] },
-].map(({ name, nodes }) => ({ name, nodes, ports: [], manifest: { nodes: [] }, resolved: { version: 'resolved/1', name, nodes } }));
+].map(({ name, nodes, ports = [], description = '' }) => ({ name, nodes, ports, description, manifest: { nodes: [] }, resolved: { version: 'resolved/1', name, nodes } }));
