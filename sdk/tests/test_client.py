@@ -69,6 +69,7 @@ async def test_a_file_goes_out_and_events_come_back(server, tone):
     assert json.loads(by_type[SpeechStopped].text) == json.loads(flushed)
     assert server.offers[0]["pipeline"] == "mic"
     assert "a=sendrecv" in server.offers[0]["sdp"]
+    assert server.offers[0]["sdp"].count(" stereo=1\r\n") == 1
     assert session.sent_seconds == pytest.approx(1.3, abs=0.03)
     assert progress[-1][1] == pytest.approx(1.0)
 

@@ -1,6 +1,7 @@
 import type { Environment } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { Api } from './http.ts';
+import { welcomeStereo } from './sdp.ts';
 import { Trickle } from './trickle.ts';
 
 /** How long negotiation, ICE, DTLS and the channel may take together. */
@@ -151,7 +152,8 @@ export class Link {
       signal.addEventListener('abort', onAbort, { once: true });
     });
     const negotiated = async (): Promise<void> => {
-      await this.peer.setLocalDescription(await this.peer.createOffer());
+      const { type, sdp: offer = '' } = await this.peer.createOffer();
+      await this.peer.setLocalDescription({ type, sdp: request.hear ? welcomeStereo(offer) : offer });
       const sdp = this.peer.localDescription?.sdp ?? '';
       const { pipeline, join } = request;
       const reply = await api.offer(

@@ -20,6 +20,12 @@ AUDIBLE = 1e-3
 """What is louder is no silence: -60 dBFS."""
 FULL_SCALE = 32_768.0
 _STEREO = re.compile(r"^a=fmtp:.*\bsprop-stereo=1\b", re.MULTILINE)
+_OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000/2\r\n", re.MULTILINE | re.IGNORECASE)
+
+
+def welcome_stereo(offer: str) -> str:
+    """Say that two channels are welcome (RFC 7587, section 6.1), of which aiortc says nothing."""
+    return _OPUS.sub(r"\g<0>a=fmtp:\1 stereo=1\r\n", offer)
 
 
 class Hearing:

@@ -21,7 +21,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from remotemedia.client.audio import Audio, AudioFile, Converter
 from remotemedia.client.events import Bye, Event, Json, Ready, parse
-from remotemedia.client.hearing import Hearing
+from remotemedia.client.hearing import Hearing, welcome_stereo
 from remotemedia.client.inbox import Inbox
 from remotemedia.client.loopback import use_loopback_where_nothing_else_is
 from remotemedia.client.signaling import Target, send_offer
@@ -237,9 +237,10 @@ class Session:
         self._results = results
         use_loopback_where_nothing_else_is()
         await peer.setLocalDescription(await peer.createOffer())
-        answer = await send_offer(
-            self._target, peer.localDescription.sdp, join=join, verify_tls=verify_tls
-        )
+        sdp = peer.localDescription.sdp
+        if self._hear:
+            sdp = welcome_stereo(sdp)
+        answer = await send_offer(self._target, sdp, join=join, verify_tls=verify_tls)
         self._id, self._pc_id = answer.session_id, answer.pc_id
         self._participant = answer.participant or ""
         await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
