@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +69,35 @@ class NodeSession:
     seq: int = 0
     port: str = "in"
     state: dict[str, object] = field(default_factory=dict)
+
+
+class Item(Protocol):
+    """A frame on its way to a node, as every runtime hands it out: audio, or a value."""
+
+    @property
+    def token(self) -> int:
+        """Names it in the answer."""
+
+    @property
+    def port(self) -> str:
+        """The input that it came to; empty says that all of them have ended."""
+
+    @property
+    def seq(self) -> int:
+        """Counts the frames of its stream."""
+
+    @property
+    def pts_us(self) -> int:
+        """Media time of its beginning in microseconds."""
+
+    @property
+    def rate(self) -> int:
+        """Samples a second and channel."""
+
+    @property
+    def samples(self) -> Samples | None:
+        """Audio, ``(n,)`` or ``(channels, n)``; None for a value."""
+
+    @property
+    def value(self) -> object:
+        """Data, or any object; None for audio."""

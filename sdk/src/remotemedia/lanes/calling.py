@@ -1,4 +1,3 @@
-# ruff: noqa: D102 - a name says it where there is no docstring
 """How a node wants to be called, and the calls."""
 
 from __future__ import annotations
@@ -7,36 +6,19 @@ import inspect
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast
 
 import numpy as np
 
 from remotemedia.base import Node, positional, process_of
 from remotemedia.errors import NodeError
-from remotemedia.frames import AudioFrame, NodeSession, Samples
+from remotemedia.frames import AudioFrame, Item, NodeSession
 from remotemedia.lanes.results import MAX_RESULTS
 
 R = TypeVar("R")
 _PLAIN = frozenset({dict, list, np.ndarray, type(None)})
 """What nodes mostly return: there is nothing to wait for in it."""
 Payload = Literal["array", "pair", "frame"]
-
-
-class Item(Protocol):
-    """A frame for a node: audio, or a value where `samples` is None."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def pts_us(self) -> int: ...
-    @property
-    def rate(self) -> int: ...
-    @property
-    def port(self) -> str: ...
-    @property
-    def samples(self) -> Samples | None: ...
-    @property
-    def value(self) -> object: ...
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class IsolatedInstance:
         working: Future[list[LaneDone]] = Future()
         with self._lock:
             self._working, self._done, self._left = working, [], len(batch)
-            self._ends = frozenset(item.token for item in batch if not item.port or item.end)
+            self._ends = frozenset(item.token for item in batch if not item.port)
             self._began = perf_counter_ns()
         for item in batch:
             self._worker.put(self._stream, item)

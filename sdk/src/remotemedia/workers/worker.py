@@ -1,4 +1,3 @@
-# ruff: noqa: D102 - a name says it where there is no docstring
 """The parent's side: a worker that is watched, and replaced when it dies."""
 
 from __future__ import annotations
@@ -11,12 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from remotemedia.errors import RemoteMediaError
-from remotemedia.frames import Samples
+from remotemedia.frames import Item
 from remotemedia.workers import child
 from remotemedia.workers.limits import Limits
 from remotemedia.workers.memory import SLOT_SAMPLES, SLOTS
@@ -49,21 +47,6 @@ ASLEEP_SECONDS = 2.0
 """When the watch itself comes so much too late, what it watches is given that time, too."""
 
 _log = logging.getLogger("remotemedia.workers")
-
-
-class Item(Protocol):
-    """A frame, as the runtimes hand it out; `port`, `value` and `end` may be missing."""
-
-    @property
-    def token(self) -> int: ...
-    @property
-    def seq(self) -> int: ...
-    @property
-    def pts_us(self) -> int: ...
-    @property
-    def rate(self) -> int: ...
-    @property
-    def samples(self) -> Samples | None: ...
 
 
 @dataclass(frozen=True)
@@ -272,15 +255,15 @@ class Worker:
         parts.append(data)
 
     def _frame(self, process: Process, stream: Stream, item: Item, slot: int) -> bytes:
-        name = getattr(item, "port", IN_PORT)
+        name = item.port
         port = b"" if name == IN_PORT else name.encode()
         flags, channels, count, tail = 0, 0, 0, port
         samples = item.samples
-        if not name or getattr(item, "end", False):
+        if not name:
             flags = FLAG_LAST
         elif samples is None:
             flags = FLAG_VALUE
-            tail = port + pickle.dumps(getattr(item, "value", None), 5)
+            tail = port + pickle.dumps(item.value, 5)
         else:
             count = samples.size
             channels = 0 if samples.ndim == 1 else samples.shape[0]
@@ -542,4 +525,4 @@ class _Watch:
         return None
 
 
-__all__ = ["Done", "Failed", "Item", "Stream", "Worker"]
+__all__ = ["Done", "Failed", "Stream", "Worker"]
