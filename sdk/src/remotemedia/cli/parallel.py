@@ -54,6 +54,7 @@ def run_all(
     """
     waiting = deque(jobs)
     workers: list[_Worker] = []
+    logged: set[str] = set()
     try:
         while waiting or workers:
             while waiting and len(workers) < count:
@@ -61,7 +62,11 @@ def run_all(
                 workers[-1].give(waiting.popleft())
             for worker in _ready(workers):
                 told = worker.receive()
-                if told is None or isinstance(told, logging.LogRecord):
+                if isinstance(told, logging.LogRecord):
+                    # What is so of the machine or the pipeline each process finds out anew.
+                    if told.getMessage() not in logged:
+                        logged.add(told.getMessage())
+                        logging.getLogger(told.name).handle(told)
                     continue
                 job = cast("Job", worker.job)
                 if isinstance(told, Done | Failed):
@@ -103,7 +108,7 @@ class _Worker:
         with suppress(OSError):  # one that is gone is noticed by `receive`
             self.connection.send(job)
 
-    def receive(self) -> Report | logging.LogRecord | None:
+    def receive(self) -> Report | logging.LogRecord:
         """Take what it tells; `Failed` where it died."""
         try:
             if not self.connection.poll():  # its own children may keep the pipe open
@@ -115,9 +120,7 @@ class _Worker:
             if self.job is not None and self._writing:
                 self.job.discard()
             return Failed(f"its process {_ended(self.process.exitcode)}", INTERNAL)
-        if isinstance(told, logging.LogRecord):
-            logging.getLogger(told.name).handle(told)
-        elif isinstance(told, Writing):
+        if isinstance(told, Writing):
             self._writing = True
         return told
 
@@ -179,13 +182,16 @@ def _serve(parent: Connection, named: str, telling: Telling, levels: dict[str, i
     lock = threading.Lock()
 
     def tell(report: Report | logging.LogRecord) -> None:
-        with lock:
-            parent.send(report)
+        try:
+            with lock:
+                parent.send(report)
+        except OSError:
+            os._exit(1)  # it is gone
 
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
         logging.getLogger(name).addHandler(_Handler(tell))
-    with suppress(EOFError, OSError):  # the parent has no more, or is gone
+    with suppress(EOFError, OSError):  # it has no more jobs
         _work(parent, named, telling, tell)
     sys.stdout.flush()
     sys.stderr.flush()
