@@ -184,8 +184,41 @@ def test_no_two_streams_write_to_one_file(tmp_path):
         second.process(tone(100), session(rate=8000))
     assert "{session}" in caught.value.hint
     first.cleanup()
-    second.process(tone(100), session(rate=8000))
-    second.cleanup()
+
+
+def test_a_run_replaces_a_file(tmp_path):
+    recipe = FileWriterNode(path="out.wav").seen_from(tmp_path)
+    for count in (100, 50):
+        writer = recipe.fresh()
+        writer.process(tone(count), session(rate=8000, id="offline"))
+        writer.cleanup()
+    assert read(tmp_path / "out.wav")[0].size == 50
+
+
+def test_a_session_replaces_none(tmp_path):
+    recipe = FileWriterNode(path="{session}.wav").seen_from(tmp_path)
+    first, second, other = recipe.fresh(), recipe.fresh(), recipe.fresh()
+    first.process(tone(100), session(rate=8000))
+    first.cleanup()
+    with pytest.raises(NodeError, match="is there already") as caught:
+        second.process(tone(50), session(rate=8000))
+    assert "{participant}" in caught.value.hint
+    other.process(tone(50), session(rate=8000, id="s2"))
+    other.cleanup()
+    sizes = {each.name: read(each)[0].size for each in tmp_path.iterdir()}
+    assert sizes == {"s.wav": 100, "s2.wav": 50}
+
+
+@pytest.mark.parametrize("path", ["out.wav", "{participant}.wav", "{{session}}{stream}.wav"])
+def test_a_path_that_is_the_same_for_every_session_is_not_served(path):
+    with pytest.raises(ParameterError, match="every session would write") as caught:
+        FileWriterNode(path=path).check_served()
+    assert caught.value.field == "path"
+
+
+@pytest.mark.parametrize("path", ["{session}.wav", "a/{session}/{participant}-{stream:.3}.mp3"])
+def test_a_path_of_each_session_is_served(path):
+    FileWriterNode(path=path).check_served()
 
 
 def test_a_file_that_cannot_be_written_is_free_again(tmp_path):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FilePath = str | Path
 PLACES = {"session": "id", "participant": "participant", "stream": "stream"}
 """What may stand in braces in the path of a file that is written, and where it is in a session."""
+OFFLINE = "offline"
+"""The session's id in a run."""
+_OWN_FILE = "Put {session}, {participant} and {stream} into the path."
 ENDINGS = (".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
 """The kinds of files that are written: those of `remotemedia.files`, which takes long to load."""
 
@@ -55,12 +58,14 @@ class FileWriterNode(BuiltinNode):
 
     The kinds are WAV and FLAC with 16 bits, OGG, OPUS and WEBM with Opus, MP3, and M4A with AAC;
     samples beyond 1.0 are cut. When the input has ended it gives one result:
-    ``{"path": "out.wav", "duration_ms": 1000.0}``. A file that is there is replaced. In a live
-    session each stream needs a file of its own: put ``{session}``, ``{participant}`` or
-    ``{stream}`` into the path. It always runs in Python.
+    ``{"path": "out.wav", "duration_ms": 1000.0}``. A run replaces a file that is there. A served
+    pipeline replaces none: each stream needs a file of its own, so the path must have ``{session}``
+    in it, and ``{participant}`` or ``{stream}`` where a session has several. It always runs in
+    Python.
 
     Args:
-        path: the file, seen from the manifest's folder.
+        path: the file, seen from the manifest's folder; ``{session}``, ``{participant}`` and
+            ``{stream}`` are filled in.
         rate: rate in hertz that it wants; None takes what comes.
         channels: channels that it wants; None takes what comes.
         runtime_hint: where it should run.
@@ -110,18 +115,33 @@ class FileWriterNode(BuiltinNode):
         made.base = base
         return made
 
+    def check_served(self) -> None:
+        """Refuse a path that is the same for every session.
+
+        Raises:
+            ParameterError: it is.
+        """
+        if self.path.format(**dict.fromkeys(PLACES, "x")) == self.path.format(
+            **dict.fromkeys(PLACES, "x") | {"session": "y"}
+        ):
+            raise ParameterError(
+                f"every session would write to {self.path}.",
+                field="path",
+                hint="Put {session} into it.",
+            )
+
     def process(self, audio: Samples, session: NodeSession) -> None:
         """Write one piece.
 
         Raises:
             MediaFileError: the file cannot be written.
-            NodeError: another stream is writing to it.
+            NodeError: another stream is writing to it, or has written it in a served pipeline.
         """
         if self._writer is None:
             places = {name: _safe(getattr(session, where)) for name, where in PLACES.items()}
             path = (self.base or Path()) / self.path.format(**places)
             channels = 1 if audio.ndim == 1 else int(audio.shape[0])
-            self._writer = _Writer(path, session.rate, channels)
+            self._writer = _Writer(path, session.rate, channels, replace=session.id == OFFLINE)
         self._writer.write(audio)
 
     def flush(self) -> object:
@@ -148,7 +168,7 @@ _lock = Lock()
 class _Writer:
     """A file that is being written, by one stream."""
 
-    def __init__(self, path: Path, rate: int, channels: int) -> None:
+    def __init__(self, path: Path, rate: int, channels: int, *, replace: bool) -> None:
         from remotemedia.files import AudioWriter
 
         self.path = path
@@ -157,10 +177,9 @@ class _Writer:
         self._key = path.absolute()
         with _lock:
             if self._key in _open:
-                raise NodeError(
-                    f"{path} is being written by another stream.",
-                    hint="Put {session} and {participant} into the path.",
-                )
+                raise NodeError(f"{path} is being written by another stream.", hint=_OWN_FILE)
+            if not replace and path.exists():
+                raise NodeError(f"{path} is there already.", hint=_OWN_FILE)
             _open.add(self._key)
         try:
             self._file = AudioWriter(path, rate, channels)
