@@ -31,12 +31,12 @@ from remotemedia.errors import (
     ParameterError,
     RemoteMediaError,
 )
+from remotemedia.host.choosing import plans_for, serving_runtime
 from remotemedia.host.events import EventHub
 from remotemedia.lanes import Lanes
 from remotemedia.nodes.audio import VADNode
 from remotemedia.pipeline import Pipeline
 from remotemedia.running import choice
-from remotemedia.runtime import get_rust_runtime
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -98,15 +98,16 @@ class EngineHost:
         Args:
             pipelines: what is served, under their names.
             settings: the engine's: see `remotemedia_signaling.ServerConfig.engine_settings`.
-            runtime: the native module, or what stands in for it.
+            runtime: the native module, or what stands in for it; None chooses.
 
         Raises:
-            RuntimeMissing: there is no native module.
+            RuntimeMissing: a node must run natively and there is no native module, or it needs a
+                package where there is none.
             ManifestError: a pipeline cannot run.
             RemoteMediaError: the engine cannot start; the text says why.
         """
-        native = runtime or get_rust_runtime()
-        plans = plan_all(pipelines)
+        native = runtime or serving_runtime()
+        plans = plan_all(pipelines, native=plans_for(native))
         try:
             engine = await asyncio.to_thread(native.Engine, json.dumps(dict(settings or {})))
         except native.RuntimeFault as fault:
@@ -115,10 +116,12 @@ class EngineHost:
         try:
             for pipeline, plan in zip(pipelines, plans, strict=True):
                 host._add(pipeline, plan)
-        except native.RuntimeFault as fault:
+        except BaseException as error:
             await asyncio.to_thread(engine.close)
             host._threads.shutdown(wait=False)
-            raise _as_error(fault) from fault
+            if isinstance(error, native.RuntimeFault):
+                raise _as_error(error) from error
+            raise
         host._listen()
         return host
 
@@ -292,8 +295,12 @@ class EngineHost:
                 _log.info("session %s ended: %s", session, told.get("reason"))
 
 
-def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
+def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> list[Plan]:
     """Plan pipelines that are served together.
+
+    Args:
+        pipelines: what is served, under their names.
+        native: see `Pipeline.plan`.
 
     Raises:
         ManifestError: one cannot run; the error says which.
@@ -308,7 +315,7 @@ def plan_all(pipelines: Sequence[Pipeline]) -> list[Plan]:
             raise ParameterError(
                 f'two pipelines are called "{name}".', hint="Give one another metadata.name."
             )
-    plans = [pipeline.plan(native=True) for pipeline in pipelines]
+    plans = [pipeline.plan(native=native) for pipeline in pipelines]
     for plan in plans:
         _check_served(plan)
     return plans

@@ -59,11 +59,15 @@ def fell_back(cause: str, text: str) -> None:
         cause: one word, for metrics.
         text: the same in words.
     """
+    if count(cause) == 1:
+        _log.warning("%s", text)
+
+
+def count(cause: str) -> int:
+    """Count a fallback; gives how many of its kind there were."""
     with _lock:
         _counts[cause] += 1
-        first = _counts[cause] == 1
-    if first:
-        _log.warning("%s", text)
+        return _counts[cause]
 
 
 def fallbacks() -> dict[str, int]:

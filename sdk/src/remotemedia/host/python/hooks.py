@@ -1,0 +1,114 @@
+"""What aiortc keeps to itself and a server needs: every use of its private parts is here.
+
+Each degrades to less, not to an error, should another version of aiortc have it no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
+
+MAX_ARRIVALS = 512
+"""Packets of which the time of arrival is remembered; the oldest goes."""
+_MASK = 0xFFFF_FFFF
+
+Clock = Callable[[], int]
+
+
+class Arrivals:
+    """When the packets of a track came; without it results are dated by their decoding."""
+
+    def __init__(self, receiver: RTCRtpReceiver, clock: Clock) -> None:
+        """Listen to a receiver, before its first packet; `clock` gives microseconds."""
+        self._origin: int | None = None
+        self._at: OrderedDict[int, int] = OrderedDict()
+        self._clock = clock
+        self.packets = 0
+        """Packets that came."""
+        inner = getattr(receiver, "_handle_rtp_packet", None)
+        if inner is None:
+            return
+
+        async def handle(packet: Any, *args: Any, **rest: Any) -> None:
+            self._take(packet.timestamp)
+            await inner(packet, *args, **rest)
+
+        receiver._handle_rtp_packet = handle  # type: ignore[method-assign]
+
+    def rtp_timestamp(self, pts: int) -> int:
+        """Give the RTP timestamp of a frame: aiortc counts from the first packet of a track."""
+        return (pts + (self._origin or 0)) & _MASK
+
+    def of(self, rtp_timestamp: int) -> int | None:
+        """Say when the packet with this timestamp came, if that is known."""
+        return self._at.get(rtp_timestamp)
+
+    def _take(self, timestamp: int) -> None:
+        self.packets += 1
+        if self._origin is None:
+            self._origin = timestamp
+        self._at.setdefault(timestamp, self._clock())
+        if len(self._at) > MAX_ARRIVALS:
+            self._at.popitem(last=False)
+
+
+def transport_of(peer: RTCPeerConnection) -> RTCDtlsTransport | None:
+    """Give the one transport of a connection whose sections are bundled."""
+    for transceiver in peer.getTransceivers():
+        return transceiver.receiver.transport
+    return None if peer.sctp is None else peer.sctp.transport
+
+
+def choose_addresses(peer: RTCPeerConnection, bind: str | None, loopback: bool) -> None:
+    """Let a connection listen at these addresses of the machine, before its candidates are made.
+
+    Args:
+        peer: the connection, once it knows the offer.
+        bind: the only one; None for all.
+        loopback: whether 127.0.0.1 is among all: aiortc leaves it out.
+    """
+    transport = transport_of(peer)
+    connection = getattr(getattr(transport, "transport", None), "_connection", None)
+    inner = getattr(connection, "get_component_candidates", None)
+    if connection is None or inner is None:
+        return
+
+    async def gather(component: int, addresses: Sequence[str], **rest: Any) -> Any:
+        chosen = list(addresses) if bind is None else [bind]
+        if bind is None and loopback and "127.0.0.1" not in chosen:
+            chosen.append("127.0.0.1")
+        return await inner(component=component, addresses=chosen, **rest)
+
+    connection.get_component_candidates = gather
+
+
+def fingerprint_matches(peer: RTCPeerConnection, wanted: Sequence[str]) -> bool:
+    """Whether the other side's certificate, once it has shown one, is as its description says."""
+    from cryptography.hazmat.primitives import hashes
+
+    transport = transport_of(peer)
+    with contextlib.suppress(Exception):
+        certificate = transport._ssl.get_peer_certificate(as_cryptography=True)  # type: ignore[union-attr]
+        if certificate is not None:
+            shown = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+            return shown in wanted
+    return True
+
+
+def unsent(peer: RTCPeerConnection) -> int:
+    """Count the pieces of messages that the other side has not acknowledged."""
+    sctp = peer.sctp
+    return sum(len(getattr(sctp, name, ())) for name in ("_outbound_queue", "_sent_queue"))
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(text)
+        return True
+    return False

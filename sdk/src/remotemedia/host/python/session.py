@@ -1,0 +1,307 @@
+"""One running instance of a pipeline and who takes part in it.
+
+Everything that a session holds is freed in `Session.remove`, with its last participant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from remotemedia.formats import AudioFormat
+from remotemedia.host.python import messages
+from remotemedia.host.python.faults import RESULT_TOO_LARGE
+from remotemedia.host.python.instance import MAX_STREAMS, Instance, Program
+from remotemedia.host.python.peer import End
+from remotemedia.host.python.tracks import Piece
+from remotemedia.host.python.wake import WakeQueue
+from remotemedia.twin.values import LaneItem, RunOutput
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from remotemedia.host.python.participant import Participant
+
+MAX_KEPT_EVENTS = 128
+"""Events of a session that are kept for observers who come later; then the oldest goes."""
+MAX_KEPT_BYTES = 256 * 1024
+"""The same in bytes."""
+MAX_ARRIVALS = 512
+"""Frames of a stream whose time of arrival is remembered for results that take long."""
+MAX_ENDED_STREAMS = 16
+"""Streams that have ended and whose names are kept for results that come late."""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What the control side is told without asking: JSON text."""
+
+    text: str
+    is_event: bool = False
+
+
+@dataclass
+class Losses:
+    """What was lost since the start, by cause."""
+
+    results_too_large: int = 0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all sessions of an engine share."""
+
+    clock: Callable[[], int]
+    tokens: Iterator[int]
+    lane: WakeQueue[LaneItem]
+    notifications: WakeQueue[Notification]
+    holders: dict[int, Session]
+    """The sessions that wait for Python nodes, by token."""
+    losses: Losses
+
+
+@dataclass(eq=False)
+class _Stream:
+    name: str
+    owner: Participant
+    participant: str
+    arrivals: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    open: bool = True
+
+
+class Session:
+    """See the module. All of it lives on one event loop."""
+
+    def __init__(self, name: str, pipeline: str, program: Program, shared: Shared) -> None:
+        """Begin a session, without participants."""
+        self.id = name
+        self.pipeline = pipeline
+        self.program = program
+        self.source = AudioFormat(program.source.rate, program.source.channels)
+        self.instance = Instance(program, shared.tokens)
+        self.participants: list[Participant] = []
+        self.closing: str | None = None
+        self.observed = False
+        self.seq = 0
+        self.started_us = shared.clock()
+        self._shared = shared
+        self._streams: dict[int, _Stream] = {}
+        self._numbers = itertools.count()
+        self._names = itertools.count(1)
+        self._kept: deque[tuple[int, str]] = deque()
+        self._kept_bytes = 0
+        self._calm = asyncio.Event()
+
+    def begin(self) -> None:
+        """Tell that it has begun."""
+        self.notify("session_started", pipeline=self.pipeline)
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are open."""
+        return sum(each.open for each in self._streams.values())
+
+    def name_participant(self) -> str:
+        """Give a name for one more participant."""
+        return f"p{next(self._names)}"
+
+    def stream_name(self, stream: int) -> str:
+        """Give the name of a stream."""
+        return self._streams[stream].name
+
+    def open_stream(self, owner: Participant, nth: int) -> int | None:
+        """Begin a stream: a participant's first is ``audio``, then ``audio-2`` and so on.
+
+        Returns:
+            Its number; None where there are too many.
+        """
+        if self.open_streams >= MAX_STREAMS:
+            return None
+        number = next(self._numbers)
+        name = "audio" if nth == 0 else f"audio-{nth + 1}"
+        self._streams[number] = _Stream(name, owner, owner.name)
+        self.instance.open_stream(number)
+        return number
+
+    def close_stream(self, stream: int) -> None:
+        """End a stream: what was still open in it is told."""
+        for output in self.instance.close_stream(self._shared.clock(), stream):
+            self._publish_output(stream, output)
+        self._settle()
+        self._streams[stream].open = False
+        ended = [number for number, each in self._streams.items() if not each.open]
+        for number in ended[:-MAX_ENDED_STREAMS]:
+            del self._streams[number]
+
+    def push(self, stream: int, piece: Piece, rtp_ts: int, arrival_us: int) -> None:
+        """Take audio of a stream."""
+        arrivals = self._streams[stream].arrivals
+        arrivals[rtp_ts] = arrival_us
+        if len(arrivals) > MAX_ARRIVALS:
+            arrivals.popitem(last=False)
+        now_us = self._shared.clock()
+        self.instance.push(now_us, stream, piece.pts_us, rtp_ts, piece.samples)
+        self._settle()
+
+    def flush(self, stream: int) -> None:
+        """Bring out what a stream's nodes hold back."""
+        for output in self.instance.flush(self._shared.clock(), stream):
+            self._publish_output(stream, output)
+        self._settle()
+
+    def complete(self, token: int, result: object) -> None:
+        """Take what a Python node made of a frame."""
+        self.instance.complete(self._shared.clock(), token, result)  # type: ignore[arg-type]
+        self._settle()
+
+    def publish(
+        self, kind: str, data: JsonValue, to: Participant | None = None, **about: JsonValue
+    ) -> None:
+        """Write a message once and hand it to its readers: all participants, or one."""
+        self.seq += 1
+        text = messages.result(kind, self.id, data, seq=self.seq, **about)  # type: ignore[arg-type]
+        live = kind in messages.LIVE_TYPES
+        size = len(text.encode())
+        key = (kind, str(about.get("node", "")), str(about.get("participant", "")))
+        missed: list[Participant] = []
+        for each in list(self.participants):
+            if to is not None and to is not each:
+                continue
+            # `bye` is the last thing that anyone hears.
+            if each.told_bye and kind != "bye":
+                continue
+            if size > each.max_message_size:
+                self._shared.losses.results_too_large += 1
+                each.outbox.too_large()
+                missed.append(each)
+            elif live:
+                each.send_live((*key, str(about.get("stream", ""))), text)
+            else:
+                each.send_event(text)
+        if not live:
+            self._keep(text)
+        if self.observed:
+            self._tell(self.seq, text)
+        for each in missed:
+            self._tell_too_large(each, kind, size, about)
+
+    def observe(self, on: bool) -> None:
+        """Switch on or off that messages come as notifications; those kept come first."""
+        if on and not self.observed:
+            for seq, text in self._kept:
+                self._tell(seq, text)
+        self.observed = on
+
+    def notify(self, kind: str, **rest: JsonValue) -> None:
+        """Tell the control side of the session itself."""
+        text = json.dumps({"kind": kind, "session": self.id, **rest})
+        self._shared.notifications.put([Notification(text)])
+
+    async def calm(self, seconds: float) -> None:
+        """Wait until Python nodes have no frames any more, or for so long."""
+        if self.instance.pending:
+            self._calm.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._calm.wait(), seconds)
+
+    def begin_close(self, end: End) -> None:
+        """Let every participant leave; nobody may enter."""
+        if self.closing is None:
+            self.closing = end.reason
+            for participant in list(self.participants):
+                participant.leave(end)
+
+    def remove(self, participant: Participant, end: End) -> bool:
+        """Forget a participant; True when it was the last, and the session has ended with it."""
+        if participant not in self.participants:
+            return False
+        self.participants.remove(participant)
+        if self.participants:
+            return False
+        holders = self._shared.holders
+        for token in [token for token, session in holders.items() if session is self]:
+            del holders[token]
+        self.notify("session_ended", reason=self.closing or end.reason)
+        return True
+
+    def _settle(self) -> None:
+        """Hand on what came out of the graph, and what Python nodes may work on."""
+        for stream, output in self.instance.poll():
+            self._publish_output(stream, output)
+        items: list[LaneItem] = []
+        for work in self.instance.take_work(self._shared.clock()):
+            entry = self._streams[work.stream]
+            self._shared.holders[work.token] = self
+            items.append(
+                LaneItem(
+                    token=work.token,
+                    session=self.id,
+                    participant=entry.participant,
+                    stream=entry.name,
+                    pipeline=self.pipeline,
+                    node=work.node,
+                    entry=work.entry,
+                    port=work.port,
+                    seq=work.stamp.seq,
+                    pts_us=work.stamp.pts_us,
+                    rate=work.rate,
+                    channels=work.channels,
+                    samples=work.samples,
+                    value=work.value,
+                )
+            )
+        if items:
+            self._shared.lane.put(items)
+        if not self.instance.pending:
+            self._calm.set()
+
+    def _publish_output(self, stream: int, output: RunOutput) -> None:
+        made, entry = output.message, self._streams.get(stream)
+        if made is None or entry is None:
+            return
+        now_us = self._shared.clock()
+        rtp_ts = made["rtp_ts"]
+        arrived = entry.arrivals.get(rtp_ts, now_us) if isinstance(rtp_ts, int) else now_us
+        self.publish(
+            str(made["type"]),
+            made["data"],
+            participant=entry.participant,
+            stream=entry.name,
+            node=output.node,
+            pts_ms=made["pts_ms"],
+            rtp_ts=rtp_ts,
+            latency_ms=max(now_us - arrived, 0) / 1_000,
+        )
+
+    def _tell_too_large(
+        self, participant: Participant, kind: str, size: int, about: dict[str, JsonValue]
+    ) -> None:
+        """Tell a client what it missed, once a second for each node."""
+        node = str(about.get("node", ""))
+        if kind == "error" or not participant.may_be_told(node):
+            return
+        what = f'a result of node "{node}"' if node else f'a message of type "{kind}"'
+        most = participant.max_message_size
+        data = messages.error(
+            RESULT_TOO_LARGE,
+            f"{what} was left out: it has {size} bytes, you take {most} at most",
+            "max-message-size",
+            "return less from the node, or offer a larger a=max-message-size",
+        )
+        self.publish("error", data, participant, **about)
+
+    def _keep(self, text: str) -> None:
+        self._kept.append((self.seq, text))
+        self._kept_bytes += len(text)
+        while len(self._kept) > MAX_KEPT_EVENTS or self._kept_bytes > MAX_KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popleft()[1])
+
+    def _tell(self, seq: int, text: str) -> None:
+        told = {"kind": "event", "session": self.id, "seq": seq, "message": text}
+        self._shared.notifications.put([Notification(json.dumps(told), is_event=True)])
