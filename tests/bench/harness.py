@@ -10,11 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.support import opus, speech
 from tests.support.server import ROOT, Server, serving
@@ -58,17 +58,22 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, available)
 
 
-def build_loadgen() -> Path:
-    """Build the load generator in release mode and return its path."""
-    command = ["cargo", "build", "--release", "--locked", "--quiet", "-p", "remotemedia-loadgen"]
-    subprocess.run([*command, "--manifest-path", str(ROOT / "runtime/Cargo.toml")], check=True)
+def build_loadgen(profile: Literal["release", "dev"] = "release") -> Path:
+    """Build the load generator and return its path; tests share `dev` with those in Rust."""
+    command = ["cargo", "build", "--profile", profile, "--locked", "--quiet"]
+    package = ["-p", "remotemedia-loadgen", "--manifest-path", str(ROOT / "runtime/Cargo.toml")]
+    subprocess.run([*command, *package], check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "runtime" / "target"))
-    return target / "release" / "remotemedia-loadgen"
+    return target / ("debug" if profile == "dev" else profile) / "remotemedia-loadgen"
 
 
 def write_packets(path: Path, bandwidth: opus.Bandwidth) -> Path:
-    """Opus packets of real speech: big-endian lengths of 16 bits, then the bytes."""
-    packets = opus.encode(speech.load(speech.JFK, opus.RATE), bandwidth)
+    """Write packets of real speech as the load generator reads them."""
+    return write_tracks(path, opus.encode(speech.load(speech.JFK, opus.RATE), bandwidth))
+
+
+def write_tracks(path: Path, packets: Iterable[bytes]) -> Path:
+    """Write packets as the load generator reads them: big-endian lengths of 16 bits, the bytes."""
     path.write_bytes(b"".join(struct.pack(">H", len(p)) + p for p in packets))
     return path
 

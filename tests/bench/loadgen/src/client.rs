@@ -40,7 +40,10 @@ pub(crate) struct Client {
     pub(crate) sending: bool,
     pub(crate) payload_type: u8,
     channel: Option<ChannelId>,
-    sent: u32,
+    /// Packets sent.
+    pub(crate) sent: u32,
+    /// Where every message is kept, if that is asked for.
+    pub(crate) record: Option<Vec<Vec<u8>>>,
     sent_at: Vec<Micros>,
     pub(crate) seen: Seen,
 }
@@ -68,6 +71,7 @@ impl Client {
             payload_type: 0,
             channel: None,
             sent: 0,
+            record: None,
             sent_at: vec![Micros::ZERO; REMEMBERED],
             seen: Seen::default(),
         }
@@ -120,7 +124,12 @@ impl Client {
                     self.stage = Stage::Open;
                     self.setup_us = now.since(self.offered_at).as_micros() as u64;
                 }
-                PeerEvent::Message { data, .. } => self.note(now, &data, measuring),
+                PeerEvent::Message { data, .. } => {
+                    self.note(now, &data, measuring);
+                    if let Some(record) = &mut self.record {
+                        record.push(data.to_vec());
+                    }
+                }
                 PeerEvent::Closed(_) => self.stage = Stage::Failed,
                 _ => {}
             }
@@ -129,6 +138,14 @@ impl Client {
             // A full socket buffer is a lost datagram, as it would be on a network.
             let _ = self.socket.send_to(&transmit.payload, transmit.to);
         }
+    }
+
+    /// The messages that were kept, each the text that came.
+    pub(crate) fn recorded(&self) -> Result<Vec<&str>, String> {
+        let messages = self.record.iter().flatten();
+        messages
+            .map(|data| std::str::from_utf8(data).map_err(|error| error.to_string()))
+            .collect()
     }
 
     fn note(&mut self, now: Micros, data: &[u8], measuring: bool) {

@@ -3,11 +3,15 @@
 //! Each stream is a WebRTC peer with a socket of its own: it offers, connects, sends 20 ms packets
 //! of pre-encoded speech evenly spread over the interval, and times each result from the packet
 //! that completed it. One thread serves them all; the report is one line of JSON.
+//!
+//! With `--record` it measures nothing: each stream sends so many packets of a track of its own and
+//! keeps every message that it gets, so that a test can judge them.
 
 mod arguments;
 mod client;
 mod http;
 mod process;
+mod record;
 mod report;
 
 use std::collections::VecDeque;
@@ -43,7 +47,9 @@ fn main() -> ExitCode {
     let outcome = Arguments::parse(std::env::args().skip(1)).and_then(|arguments| run(&arguments));
     match outcome {
         Ok(report) => {
-            println!("{report}");
+            if let Some(report) = report {
+                println!("{report}");
+            }
             ExitCode::SUCCESS
         }
         Err(message) => {
@@ -53,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<Report, String> {
+fn run(arguments: &Arguments) -> Result<Option<Report>, String> {
     let packets = read_packets(&std::fs::read(&arguments.packets).map_err(|e| e.to_string())?)?;
     let identity = Arc::new(Identity::generate().map_err(|error| error.to_string())?);
     let (requests, responses) = http::start(&arguments.url, &arguments.pipeline);
@@ -61,13 +67,22 @@ fn run(arguments: &Arguments) -> Result<Report, String> {
         poll: Poll::new().map_err(|error| error.to_string())?,
         anchor: Instant::now(),
         identity,
-        packets,
+        tracks: split(packets, arguments.tracks)?,
+        packets_each: arguments
+            .record
+            .as_ref()
+            .map(|_| (arguments.measure.as_millis() / PACKET_INTERVAL.as_millis()) as u32),
         clients: Vec::new(),
         requests,
         buffer: vec![0; MAX_DATAGRAM],
         due: VecDeque::new(),
         measuring: false,
     };
+    if let Some(path) = &arguments.record {
+        generator.connect_all(arguments.streams, &responses)?;
+        generator.record(path)?;
+        return Ok(None);
+    }
     let rss_before_kib = process::resident_kib(arguments.pid)?;
     generator.connect_all(arguments.streams, &responses)?;
     generator.run_for(WARM_UP)?;
@@ -86,14 +101,17 @@ fn run(arguments: &Arguments) -> Result<Report, String> {
         rss_after_kib,
     );
     generator.close_all();
-    Ok(report)
+    Ok(Some(report))
 }
 
 struct Generator {
     poll: Poll,
     anchor: Instant,
     identity: Arc<Identity>,
-    packets: Vec<Vec<u8>>,
+    /// What streams send, over and over.
+    tracks: Vec<Vec<Vec<u8>>>,
+    /// After so many packets a stream is done; with `None` it goes on.
+    packets_each: Option<u32>,
     clients: Vec<Client>,
     requests: Sender<Request>,
     buffer: Vec<u8>,
@@ -181,7 +199,9 @@ impl Generator {
             data: true,
         };
         let (peer, sdp) = Peer::offer(config, now, wants);
-        self.clients.push(Client::new(peer, socket, now));
+        let mut client = Client::new(peer, socket, now);
+        client.record = self.packets_each.map(|_| Vec::new());
+        self.clients.push(client);
         self.requests
             .send(Request { client: index, sdp })
             .map_err(|error| error.to_string())
@@ -247,10 +267,13 @@ impl Generator {
             self.due.pop_front();
             let client = &mut self.clients[index];
             if client.stage == Stage::Open {
-                client.send_packet(now, &self.packets[packet]);
+                let track = &self.tracks[index % self.tracks.len()];
+                client.send_packet(now, &track[packet]);
                 client.drive(now, self.measuring);
-                let next = (packet + 1) % self.packets.len();
-                self.due.push_back((due + PACKET_INTERVAL, index, next));
+                let next = (packet + 1) % track.len();
+                if self.packets_each.is_none_or(|each| client.sent < each) {
+                    self.due.push_back((due + PACKET_INTERVAL, index, next));
+                }
             }
         }
         Ok(())
@@ -262,6 +285,19 @@ impl Generator {
             client.peer.close(now);
             client.drive(now, false);
         }
+    }
+}
+
+/// Cuts the packets into tracks of equal length.
+fn split(packets: Vec<Vec<u8>>, tracks: usize) -> Result<Vec<Vec<Vec<u8>>>, String> {
+    let length = packets.len() / tracks.max(1);
+    if length * tracks == packets.len() {
+        Ok(packets.chunks(length).map(<[_]>::to_vec).collect())
+    } else {
+        Err(format!(
+            "{} packets are not {tracks} tracks of equal length",
+            packets.len()
+        ))
     }
 }
 
