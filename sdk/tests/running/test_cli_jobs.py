@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -97,10 +98,15 @@ def test_each_process_runs_several_files(folder):
 def test_all_end_with_the_command(folder, how, code):
     os.mkfifo(folder / "fifo")
     running = command(folder, "app.py:wait", "a.wav", "b.wav", "--jobs", "2", "-o", "{stem}.jsonl")
-    with (folder / "fifo").open() as fifo:
-        assert [fifo.readline(), fifo.readline()] == ["here\n", "here\n"]
-        running.send_signal(how)
-        assert fifo.read() == ""  # both processes have gone
+    fifo = os.open(folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    heard = b""
+    while len(heard) < len(b"here\n" * 2):
+        assert select.select([fifo], [], [], 100)[0]
+        heard += os.read(fifo, 100)
+    running.send_signal(how)
+    assert select.select([fifo], [], [], 100)[0]
+    assert os.read(fifo, 100) == b""  # both processes have gone
+    os.close(fifo)
     _, errors = running.communicate(timeout=100)
     assert running.returncode == code
     assert "Traceback" not in errors
