@@ -5,12 +5,14 @@ use libfuzzer_sys::fuzz_target;
 use remotemedia_core::{AudioFormat, ChannelCount, SampleRate};
 use remotemedia_peer::ice::{Candidate, Credentials};
 use remotemedia_peer::sdp::{
-    AnswerParams, Fingerprint, Limits, MediaWants, Want, build_answer, negotiate, parse_offer,
+    AnswerParams, Fingerprint, Limits, MediaWants, OwnSource, Want, build_answer, negotiate,
+    parse_offer,
 };
 
 fuzz_target!(|text: &str| {
     let Ok(offer) = parse_offer(text, &Limits::default()) else { return };
-    let Ok(agreed) = negotiate(&offer, &MediaWants { audio: Want::Optional }) else { return };
+    let wants = MediaWants { audio: Want::Optional, send: Some(ChannelCount::STEREO) };
+    let Ok(agreed) = negotiate(&offer, &wants) else { return };
     let answer = build_answer(
         &offer,
         &agreed,
@@ -24,6 +26,7 @@ fuzz_target!(|text: &str| {
             session_id: 1,
             session_version: 1,
             receive: AudioFormat { rate: SampleRate::HZ_16000, channels: ChannelCount::MONO },
+            source: OwnSource { ssrc: 7, cname: "abcd" },
             max_message_size: 65_536,
         },
     );

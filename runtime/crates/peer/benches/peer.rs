@@ -74,7 +74,7 @@ impl Pair {
         let (mut client, offer) = Peer::offer(config(0), now, wants);
         let start = Instant::now();
         let (server, answer) =
-            Peer::answer(config(1), now, &offer, &MediaWants { audio: Want::Required }).unwrap();
+            Peer::answer(config(1), now, &offer, &MediaWants::receive(Want::Required)).unwrap();
         let spent = start.elapsed();
         client.accept_answer(now, &answer).unwrap();
         Pair {

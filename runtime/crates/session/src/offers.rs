@@ -124,7 +124,7 @@ impl Sessions {
             return Err(SessionError::new(ErrorCode::Conflict, "the connection is closing"));
         }
         // Who has muted their track keeps their place.
-        let wants = MediaWants { audio: Want::Optional };
+        let wants = MediaWants::receive(Want::Optional);
         let sdp = participant.peer.renegotiate(now, &request.sdp, &wants)?;
         let reply = OfferReply {
             sdp,
@@ -182,7 +182,7 @@ impl Sessions {
         );
         config.max_message_size = MAX_CONTROL_BYTES;
         config.receive = receive;
-        Ok(Peer::answer(config, now, offer, &MediaWants { audio })?)
+        Ok(Peer::answer(config, now, offer, &MediaWants::receive(audio))?)
     }
 
     /// Makes a peer a participant.

@@ -107,13 +107,15 @@ impl Demux {
 mod tests {
     use super::*;
     use crate::media::rtp::RtpHeader;
-    use crate::sdp::Direction;
+    use crate::sdp::{Direction, OpusWishes};
 
     fn section(mid: &str, payload_type: u8, ssrcs: &[u32]) -> AudioSection {
         AudioSection {
             mid: mid.into(),
             payload_type,
             direction: Direction::RecvOnly,
+            wishes: OpusWishes::default(),
+            stereo: false,
             ssrcs: ssrcs.to_vec(),
             mid_extension: Some(4),
             level_extension: None,

@@ -6,10 +6,8 @@ mod rtp;
 mod srtp;
 
 pub(crate) use demux::Demux;
-pub use rtcp::ReceptionReport;
-#[cfg(test)]
-pub(crate) use rtcp::write_sender_report;
-pub(crate) use rtcp::{MAX_REPORTS, Rtcp, parse as parse_rtcp, write_receiver_report};
+pub(crate) use rtcp::{MAX_REPORTS, Rtcp, parse as parse_rtcp, write_report};
+pub use rtcp::{ReceptionReport, SenderReport};
 pub(crate) use rtp::Layout;
 pub use rtp::RtpHeader;
 pub(crate) use srtp::Srtp;

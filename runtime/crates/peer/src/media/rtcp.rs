@@ -1,4 +1,4 @@
-//! RTCP as far as a receiver needs it (RFC 3550, section 6; RFC 5506).
+//! RTCP as far as audio needs it (RFC 3550, section 6; RFC 5506).
 
 /// What is reported about one source (RFC 3550, section 6.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,11 +19,34 @@ pub struct ReceptionReport {
     pub delay_since_last_sr: u32,
 }
 
-/// One packet of a compound.
+/// What is reported about our own source (RFC 3550, section 6.4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SenderReport {
+    /// Now, by a clock of ours in NTP format.
+    pub ntp: u64,
+    /// The same instant in the media's clock.
+    pub rtp_timestamp: u32,
+    /// Packets sent since the beginning.
+    pub packets: u32,
+    /// Bytes of payload in them.
+    pub octets: u32,
+}
+
+/// A part of a compound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rtcp {
-    SenderReport { ssrc: u32, ntp: u64, rtp_timestamp: u32, packets: u32, octets: u32 },
-    Bye { ssrc: u32 },
+    /// A report block of a sender's or a receiver's report.
+    Reception(ReceptionReport),
+    SenderReport {
+        ssrc: u32,
+        ntp: u64,
+        rtp_timestamp: u32,
+        packets: u32,
+        octets: u32,
+    },
+    Bye {
+        ssrc: u32,
+    },
 }
 
 const SENDER_REPORT: u8 = 200;
@@ -48,7 +71,9 @@ pub(crate) fn parse(mut rest: &[u8], mut found: impl FnMut(Rtcp)) {
                 .map(|b| u32::from_be_bytes(*b))
         };
         let count = usize::from(header[0] & 0x1f);
+        let blocks = |first: usize| (0..count).map_while(move |i| block(packet, first + 6 * i));
         match header[1] {
+            RECEIVER_REPORT => blocks(2).for_each(|report| found(Rtcp::Reception(report))),
             SENDER_REPORT => {
                 if let (Some(ssrc), Some(high), Some(low), Some(rtp), Some(packets), Some(octets)) =
                     (word(1), word(2), word(3), word(4), word(5), word(6))
@@ -60,6 +85,7 @@ pub(crate) fn parse(mut rest: &[u8], mut found: impl FnMut(Rtcp)) {
                         packets,
                         octets,
                     });
+                    blocks(7).for_each(|report| found(Rtcp::Reception(report)));
                 }
             }
             BYE => {
@@ -73,18 +99,42 @@ pub(crate) fn parse(mut rest: &[u8], mut found: impl FnMut(Rtcp)) {
     }
 }
 
-/// Writes a receiver report and the sender's canonical name (RFC 3550, sections 6.4.2 and 6.5.1).
+/// The report block that begins with a packet's `first` word.
+fn block(packet: &[u8], first: usize) -> Option<ReceptionReport> {
+    let bytes = packet.get(4 * first..)?.first_chunk::<24>()?;
+    let word = |i: usize| u32::from_be_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+    Some(ReceptionReport {
+        ssrc: word(0),
+        fraction_lost: bytes[4],
+        // 24 bits with a sign.
+        cumulative_lost: (word(4) << 8).cast_signed() >> 8,
+        extended_highest_sequence_number: word(8),
+        jitter: word(12),
+        last_sr: word(16),
+        delay_since_last_sr: word(20),
+    })
+}
+
+/// Writes a receiver report, or a sender report where something was sent, and the sender's canonical name (RFC 3550, sections 6.4.2 and 6.5.1).
 /// At most [`MAX_REPORTS`] reports are written.
-pub(crate) fn write_receiver_report(
+pub(crate) fn write_report(
     out: &mut Vec<u8>,
     ssrc: u32,
     cname: &str,
+    sent: Option<&SenderReport>,
     reports: &[ReceptionReport],
 ) {
     let reports = &reports[..reports.len().min(MAX_REPORTS)];
-    out.extend_from_slice(&[0x80 | reports.len() as u8, RECEIVER_REPORT]);
-    out.extend_from_slice(&((1 + 6 * reports.len()) as u16).to_be_bytes());
+    let (kind, words) = if sent.is_some() { (SENDER_REPORT, 6) } else { (RECEIVER_REPORT, 1) };
+    out.extend_from_slice(&[0x80 | reports.len() as u8, kind]);
+    out.extend_from_slice(&((words + 6 * reports.len()) as u16).to_be_bytes());
     out.extend_from_slice(&ssrc.to_be_bytes());
+    if let Some(sent) = sent {
+        out.extend_from_slice(&sent.ntp.to_be_bytes());
+        for word in [sent.rtp_timestamp, sent.packets, sent.octets] {
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+    }
     for report in reports {
         let lost = report.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff);
         out.extend_from_slice(&report.ssrc.to_be_bytes());
@@ -107,16 +157,6 @@ pub(crate) fn write_receiver_report(
     out.resize(end, 0);
 }
 
-/// Writes a sender report without reception reports.
-#[cfg(test)]
-pub(crate) fn write_sender_report(out: &mut Vec<u8>, ssrc: u32, ntp: u64, rtp_timestamp: u32) {
-    out.extend_from_slice(&[0x80, SENDER_REPORT, 0, 6]);
-    out.extend_from_slice(&ssrc.to_be_bytes());
-    out.extend_from_slice(&ntp.to_be_bytes());
-    out.extend_from_slice(&rtp_timestamp.to_be_bytes());
-    out.extend_from_slice(&[0; 8]);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -133,7 +173,9 @@ mod tests {
     #[test]
     fn a_compound_is_read_past_what_is_unknown() {
         let mut bytes = Vec::new();
-        write_sender_report(&mut bytes, 7, 0x0102_0304_0506_0708, 960);
+        let sent =
+            SenderReport { ntp: 0x0102_0304_0506_0708, rtp_timestamp: 960, packets: 3, octets: 99 };
+        write_report(&mut bytes, 7, "abc", Some(&sent), &[]);
         bytes.extend_from_slice(&[0x81, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
         bytes.extend_from_slice(&[0x82, BYE, 0, 2, 0, 0, 0, 8, 0, 0, 0, 9]);
         assert_eq!(
@@ -143,8 +185,8 @@ mod tests {
                     ssrc: 7,
                     ntp: 0x0102_0304_0506_0708,
                     rtp_timestamp: 960,
-                    packets: 0,
-                    octets: 0
+                    packets: 3,
+                    octets: 99
                 },
                 Rtcp::Bye { ssrc: 8 },
                 Rtcp::Bye { ssrc: 9 },
@@ -161,10 +203,44 @@ mod tests {
     fn a_receiver_report_has_the_layout_of_the_rfc() {
         let mut out = Vec::new();
         let report = ReceptionReport { ssrc: 9, cumulative_lost: -1, ..Default::default() };
-        write_receiver_report(&mut out, 5, "abc", &[report]);
+        write_report(&mut out, 5, "abc", None, &[report]);
         assert_eq!(out[..8], [0x81, 201, 0, 7, 0, 0, 0, 5]);
         assert_eq!(out[8..16], [0, 0, 0, 9, 0, 0xff, 0xff, 0xff]);
         assert_eq!(out[32..], [0x81, 202, 0, 3, 0, 0, 0, 5, 1, 3, b'a', b'b', b'c', 0, 0, 0]);
+    }
+
+    #[test]
+    fn reports_come_back_as_they_were_written() {
+        let report = ReceptionReport {
+            ssrc: 9,
+            fraction_lost: 7,
+            cumulative_lost: -3,
+            extended_highest_sequence_number: 0x0001_0002,
+            jitter: 5,
+            last_sr: 6,
+            delay_since_last_sr: 8,
+        };
+        let sent = SenderReport::default();
+        for sent in [None, Some(&sent)] {
+            let mut bytes = Vec::new();
+            let lost = ReceptionReport { cumulative_lost: 70_000, ..report };
+            write_report(&mut bytes, 5, "abc", sent, &[report, lost]);
+            let found = all(&bytes);
+            assert_eq!(found.len(), 2 + usize::from(sent.is_some()));
+            assert!(found.ends_with(&[Rtcp::Reception(report), Rtcp::Reception(lost)]));
+        }
+    }
+
+    #[test]
+    fn a_report_names_no_more_blocks_than_it_holds() {
+        let mut bytes = Vec::new();
+        write_report(&mut bytes, 5, "abc", None, &[ReceptionReport::default()]);
+        bytes[0] = 0x80 | 31;
+        assert_eq!(all(&bytes).len(), 1);
+        // The last block is cut short.
+        bytes[3] -= 1;
+        bytes.truncate(4 * 7);
+        assert_eq!(all(&bytes), []);
     }
 
     proptest! {

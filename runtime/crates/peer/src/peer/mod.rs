@@ -20,11 +20,11 @@ use crate::dtls::Dtls;
 use crate::ice::{
     Candidate, CandidateUse, Credentials, IceAgent, IceConfig, IceError, IceRole, Path,
 };
-use crate::media::{Demux, MAX_REPORTS, Srtp, write_receiver_report};
+use crate::media::{Demux, MAX_REPORTS, Srtp, write_report};
 use crate::sdp::{AudioSection, Fingerprint, Offer};
 use crate::{
     ChannelId, CloseReason, PeerError, ReceptionReport, Reliability, RtpHeader, Seed, SendError,
-    Transmit,
+    SenderReport, Transmit,
 };
 
 /// Events that wait for [`Peer::poll_event`]. While there are so many, datagrams are ignored as if
@@ -167,6 +167,12 @@ impl Peer {
         &self.audio
     }
 
+    /// The audio section that we send in, if any.
+    #[must_use]
+    pub fn sending(&self) -> Option<&AudioSection> {
+        self.audio.iter().find(|section| section.direction.sends())
+    }
+
     /// Whether data channels were negotiated.
     #[must_use]
     pub fn has_data(&self) -> bool {
@@ -271,12 +277,31 @@ impl Peer {
     /// Sends receiver reports (RFC 3550, section 6.4.2), 31 at most. Without reports it still
     /// tells that this side is there.
     pub fn send_reception_report(&mut self, now: Micros, reports: &[ReceptionReport]) {
+        self.send_report(now, None, reports);
+    }
+
+    /// Sends a sender report about our source (RFC 3550, section 6.4.1), with receiver reports.
+    pub fn send_sender_report(
+        &mut self,
+        now: Micros,
+        sent: &SenderReport,
+        reports: &[ReceptionReport],
+    ) {
+        self.send_report(now, Some(sent), reports);
+    }
+
+    fn send_report(
+        &mut self,
+        now: Micros,
+        sent: Option<&SenderReport>,
+        reports: &[ReceptionReport],
+    ) {
         self.now = now;
         let Some(srtp) = self.srtp.as_mut().filter(|_| self.phase == Phase::Connected) else {
             return;
         };
-        let mut packet = Vec::with_capacity(8 + 24 * reports.len().min(MAX_REPORTS) + 32);
-        write_receiver_report(&mut packet, self.ssrc, &self.cname, reports);
+        let mut packet = Vec::with_capacity(28 + 24 * reports.len().min(MAX_REPORTS) + 32);
+        write_report(&mut packet, self.ssrc, &self.cname, sent, reports);
         if let Some(sealed) = srtp.protect_rtcp(&packet) {
             self.queue(sealed);
         }

@@ -7,8 +7,8 @@ use crate::PeerError;
 use crate::dtls::Dtls;
 use crate::ice::{CandidateUse, Credentials, IceError, IceRole};
 use crate::sdp::{
-    AnswerParams, Limits, MediaWants, Negotiated, Offer, OfferAudio, OfferParams, RemoteTransport,
-    SdpError, build_answer, build_offer, negotiate, parse_answer, parse_offer,
+    AnswerParams, Limits, MediaWants, Negotiated, Offer, OfferAudio, OfferParams, OwnSource,
+    RemoteTransport, SdpError, build_answer, build_offer, negotiate, parse_answer, parse_offer,
 };
 
 impl From<SdpError> for PeerError {
@@ -179,6 +179,7 @@ impl Peer {
                 session_id: self.session_id,
                 session_version: self.session_version,
                 receive: self.config.receive,
+                source: OwnSource { ssrc: self.ssrc, cname: &self.cname },
                 max_message_size: self.config.max_message_size as u64,
             },
         )

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use remotemedia_core::Micros;
 
 use super::{MAX_EVENTS, OfferWants, Peer, PeerConfig, PeerEvent};
-use crate::media::write_sender_report;
+use crate::media::write_report;
 use crate::sdp::{Direction, MediaWants, Want};
-use crate::{Identity, RtpHeader, Seed};
+use crate::{Identity, RtpHeader, Seed, SenderReport};
 
 const ADDRESSES: [([u8; 4], u16); 2] = [([192, 0, 2, 1], 5001), ([192, 0, 2, 2], 5002)];
 
@@ -41,7 +41,7 @@ fn connected() -> ([Peer; 2], Micros) {
     let wants = OfferWants { audio: Some(Direction::SendOnly), data: true };
     let (mut offerer, offer) = Peer::offer(config(0), now, wants);
     let (answerer, answer) =
-        Peer::answer(config(1), now, &offer, &MediaWants { audio: Want::Required }).unwrap();
+        Peer::answer(config(1), now, &offer, &MediaWants::receive(Want::Required)).unwrap();
     offerer.accept_answer(now, &answer).unwrap();
     let mut peers = [offerer, answerer];
     for _ in 0..100 {
@@ -71,11 +71,13 @@ fn sender_reports_and_farewells_are_told_with_their_section() {
     let (mut peers, now) = connected();
     let ssrc = peers[0].ssrc();
     let mut compound = Vec::new();
-    write_sender_report(&mut compound, ssrc, 0x1122_3344_5566_7788, 960);
+    let sent =
+        SenderReport { ntp: 0x1122_3344_5566_7788, rtp_timestamp: 960, ..Default::default() };
+    write_report(&mut compound, ssrc, "a", Some(&sent), &[]);
     compound.extend_from_slice(&[0x81, 203, 0, 1]);
     compound.extend_from_slice(&ssrc.to_be_bytes());
     // And one of a source that nobody knows.
-    write_sender_report(&mut compound, 4711, 1, 1);
+    write_report(&mut compound, 4711, "b", Some(&sent), &[]);
     let sealed = peers[0].srtp.as_mut().unwrap().protect_rtcp(&compound).unwrap();
     peers[0].out.push_back(sealed);
     settle(&mut peers, now);

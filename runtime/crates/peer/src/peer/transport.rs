@@ -250,8 +250,12 @@ impl Peer {
             self.stats.rtp_ignored += 1;
             return;
         };
-        let (demux, events) = (&self.demux, &mut self.events);
+        let (demux, events, own) = (&self.demux, &mut self.events, self.ssrc);
         parse_rtcp(&packet, |rtcp| match rtcp {
+            Rtcp::Reception(report) if report.ssrc == own => {
+                events.push_back(PeerEvent::ReceptionReport(report));
+            }
+            Rtcp::Reception(_) => {}
             Rtcp::SenderReport { ssrc, ntp, rtp_timestamp, .. } => {
                 if let Some(mid) = demux.mid_of(ssrc) {
                     let mid = mid.clone();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use remotemedia_core::{AudioFormat, ChannelCount, SampleRate};
 
-use crate::{ChannelId, CloseReason, Identity, Reliability, RtpHeader, Seed};
+use crate::{ChannelId, CloseReason, Identity, ReceptionReport, Reliability, RtpHeader, Seed};
 
 /// What a peer is made of.
 #[derive(Clone, Debug)]
@@ -97,6 +97,8 @@ pub enum PeerEvent {
         /// The same instant in the media's clock.
         rtp_timestamp: u32,
     },
+    /// What the other side says about our source (RFC 3550, section 6.4.1).
+    ReceptionReport(ReceptionReport),
     /// A source has ended (RFC 3550, section 6.6).
     Bye {
         /// The media section.

@@ -1,9 +1,9 @@
-use remotemedia_core::AudioFormat;
+use remotemedia_core::{AudioFormat, ChannelCount};
 
-use super::write::{Writer, opus_fmtp};
+use super::write::Writer;
 use super::{
     AudioSection, Codec, DataSection, Direction, Fingerprint, Media, MediaKind, MediaWants,
-    Negotiated, Offer, RemoteTransport, SdpError, SectionUse, Setup, Want,
+    Negotiated, Offer, OpusWishes, RemoteTransport, SdpError, SectionUse, Setup, Want,
 };
 use crate::ice::{Candidate, Credentials};
 
@@ -17,6 +17,15 @@ pub(super) const DATA_FORMAT: &str = "webrtc-datachannel";
 const DEFAULT_MAX_MESSAGE: u64 = 65536;
 /// The SCTP port that everybody uses.
 pub(super) const SCTP_PORT: u16 = 5000;
+
+/// Our source, in the sections in which we send.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnSource<'a> {
+    /// The synchronisation source.
+    pub ssrc: u32,
+    /// Its canonical name.
+    pub cname: &'a str,
+}
 
 /// What an answer says about this side.
 #[derive(Clone, Debug)]
@@ -33,14 +42,17 @@ pub struct AnswerParams<'a> {
     pub session_version: u64,
     /// The audio that is of use here.
     pub receive: AudioFormat,
+    /// What we send from.
+    pub source: OwnSource<'a>,
     /// The largest message that we take, in bytes.
     pub max_message_size: u64,
 }
 
 /// Decides what of an offer is accepted and finds the transport.
 ///
-/// Audio that is sent with Opus is received, the first section of data channels is taken, other
-/// RTP is kept inactive, the rest rejected. All accepted sections share the transport of the first
+/// Audio that is sent with Opus is received; where we have audio to send, the first section in which
+/// Opus is received carries it. The first section of data channels is taken, other RTP is kept
+/// inactive, the rest rejected. All accepted sections share the transport of the first
 /// one (BUNDLE, RFC 9143); without a BUNDLE group only one section is accepted.
 ///
 /// This side begins the DTLS handshake where it may choose (RFC 8842, section 5.3 prefers that).
@@ -56,6 +68,7 @@ pub fn negotiate(offer: &Offer, wants: &MediaWants) -> Result<Negotiated, SdpErr
     let mut audio = Vec::new();
     let mut data = None;
     let mut first = None;
+    let mut sending = false;
     let mut sections = Vec::with_capacity(offer.media.len());
     for (index, media) in offer.media.iter().enumerate() {
         let reachable = match offer.bundle.is_empty() {
@@ -67,9 +80,12 @@ pub fn negotiate(offer: &Offer, wants: &MediaWants) -> Result<Negotiated, SdpErr
             if is_data(media) && data.is_none() {
                 data = Some(data_section(index, media)?);
                 section = SectionUse::Data;
-            } else if let Some(codec) = wanted_opus(media, wants) {
+            } else if let Some((codec, direction)) = wanted_opus(media, wants, sending) {
+                sending |= direction.sends();
                 section = SectionUse::Audio(audio.len());
-                audio.push(audio_section(index, media, codec, Direction::RecvOnly)?);
+                let mut agreed = audio_section(index, media, codec, direction)?;
+                agreed.stereo &= wants.send.is_some_and(|send| send > ChannelCount::MONO);
+                audio.push(agreed);
             } else if can_idle(media) {
                 section = SectionUse::Inactive;
             }
@@ -79,7 +95,8 @@ pub fn negotiate(offer: &Offer, wants: &MediaWants) -> Result<Negotiated, SdpErr
         }
         sections.push(section);
     }
-    if wants.audio == Want::Required && audio.is_empty() {
+    let receiving = audio.iter().any(|section: &AudioSection| section.direction.receives());
+    if wants.audio == Want::Required && !receiving {
         return Err(SdpError::no_common_codec(why_no_audio(offer)));
     }
     if audio.is_empty() && data.is_none() {
@@ -129,12 +146,20 @@ pub(super) fn opus(media: &Media) -> Option<&Codec> {
     })
 }
 
-fn wanted_opus<'a>(media: &'a Media, wants: &MediaWants) -> Option<&'a Codec> {
-    let wanted = wants.audio != Want::None
-        && media.kind == MediaKind::Audio
-        && media.direction.sends()
-        && is_secure_rtp(media);
-    if wanted { opus(media) } else { None }
+/// The codec and the direction, seen from here, of a section that is of use.
+fn wanted_opus<'a>(
+    media: &'a Media,
+    wants: &MediaWants,
+    sending: bool,
+) -> Option<(&'a Codec, Direction)> {
+    if media.kind != MediaKind::Audio || !is_secure_rtp(media) {
+        return None;
+    }
+    let sends = wants.send.is_some() && !sending && media.direction.receives();
+    let receives = wants.audio != Want::None && media.direction.sends();
+    let direction = Direction::of(sends, receives);
+    let codec = opus(media).filter(|_| direction != Direction::Inactive)?;
+    Some((codec, direction))
 }
 
 /// Whether a section can be kept without media.
@@ -179,10 +204,13 @@ pub(super) fn audio_section(
         return Err(missing(index, "rtcp-mux"));
     }
     let extension = |uri: &str| media.extensions.iter().find(|e| e.uri == uri).map(|e| e.id);
+    let wishes = OpusWishes::parse(&codec.fmtp);
     Ok(AudioSection {
         mid: media.mid.clone().ok_or_else(|| missing(index, "mid"))?,
         payload_type: codec.payload_type,
         direction,
+        wishes,
+        stereo: wishes.stereo && direction.sends(),
         ssrcs: media.ssrcs.clone(),
         mid_extension: extension(MID_EXTENSION),
         level_extension: extension(LEVEL_EXTENSION),
@@ -265,7 +293,10 @@ pub fn build_answer(offer: &Offer, agreed: &Negotiated, params: &AnswerParams<'_
                 }
                 out.line(&format!("a={}", audio.direction.as_str()));
                 out.line("a=rtcp-mux");
-                out.opus(audio.payload_type, &opus_fmtp(params.receive));
+                out.sent_opus(audio, params.receive);
+                if audio.direction.sends() {
+                    out.source(&params.source);
+                }
             }
             (SectionUse::Data, ..) => {
                 out.media(&media.name, &media.protocol, DATA_FORMAT);

@@ -13,10 +13,11 @@ mod tests;
 mod types;
 mod write;
 
-pub use answer::{AnswerParams, build_answer, negotiate};
+pub use answer::{AnswerParams, OwnSource, build_answer, negotiate};
 pub use offer::{OfferAudio, OfferParams, build_offer, parse_answer};
 pub use parse::parse_offer;
 pub use types::{
     AudioSection, Codec, DataSection, Direction, Extension, Fingerprint, Limits, MAX_SSRCS, Media,
-    MediaKind, MediaWants, Negotiated, Offer, RemoteTransport, SdpError, SectionUse, Setup, Want,
+    MediaKind, MediaWants, Negotiated, Offer, OpusWishes, RemoteTransport, SdpError, SectionUse,
+    Setup, Want,
 };

@@ -1,8 +1,8 @@
 use remotemedia_core::AudioFormat;
 
 use super::answer::{
-    DATA_FORMAT, LEVEL_EXTENSION, MID_EXTENSION, audio_section, data_section, is_data, opus,
-    transport,
+    DATA_FORMAT, LEVEL_EXTENSION, MID_EXTENSION, OwnSource, audio_section, data_section, is_data,
+    opus, transport,
 };
 use super::write::{Writer, opus_fmtp};
 use super::{
@@ -85,8 +85,7 @@ fn audio_lines(out: &mut Writer, audio: &OfferAudio, cname: &str) {
     }
     out.opus(OPUS_PAYLOAD_TYPE, &fmtp);
     if audio.direction.sends() {
-        out.line(&format!("a=msid:- {cname}-{}", audio.ssrc));
-        out.line(&format!("a=ssrc:{} cname:{cname}", audio.ssrc));
+        out.source(&OwnSource { ssrc: audio.ssrc, cname });
     }
 }
 

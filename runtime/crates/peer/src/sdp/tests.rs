@@ -29,7 +29,7 @@ const ALL: [&str; 9] = [
     fixture!("aiortc-answer"),
 ];
 
-const WANTS: MediaWants = MediaWants { audio: Want::Required };
+const WANTS: MediaWants = MediaWants::receive(Want::Required);
 
 fn parse(text: &str) -> Offer {
     parse_offer(text, &Limits::default()).unwrap()
@@ -58,6 +58,7 @@ fn answer_with(offer: &Offer, agreed: &Negotiated, receive: AudioFormat) -> Stri
         session_id: 7,
         session_version: 3,
         receive,
+        source: OwnSource { ssrc: 4242, cname: "feed" },
         max_message_size: 65536,
     };
     build_answer(offer, agreed, &params)
@@ -71,7 +72,7 @@ fn answer(text: &str) -> String {
 
 fn refused(text: &str, wants: Want) -> SdpError {
     parse_offer(text, &Limits::default())
-        .and_then(|offer| negotiate(&offer, &MediaWants { audio: wants }))
+        .and_then(|offer| negotiate(&offer, &MediaWants::receive(wants)))
         .unwrap_err()
 }
 
@@ -178,7 +179,7 @@ fn another_parser_reads_our_descriptions() {
 
 fn answer_or_skip(text: &str) -> Option<String> {
     let offer = parse(text);
-    let agreed = negotiate(&offer, &MediaWants { audio: Want::Optional }).ok()?;
+    let agreed = negotiate(&offer, &MediaWants::receive(Want::Optional)).ok()?;
     Some(answer_with(&offer, &agreed, format(48_000, 2)))
 }
 
@@ -292,13 +293,95 @@ fn audio_that_cannot_be_received_is_told_apart() {
         assert_eq!(error.code, code);
         assert!(error.message.contains(complaint), "{error}");
         // The data channel alone will do where audio is not required.
-        let agreed = negotiate(&parse(&text), &MediaWants { audio: Want::Optional }).unwrap();
+        let agreed = negotiate(&parse(&text), &MediaWants::receive(Want::Optional)).unwrap();
         assert!(agreed.audio.is_empty() && agreed.data.is_some());
     }
     let video_only = "v=0\r\na=group:BUNDLE 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n\
                       a=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n";
     assert_eq!(refused(video_only, Want::Required).code, code);
     assert_eq!(refused(video_only, Want::None).code, code);
+}
+
+/// The answer's audio sections to an offer, where we have audio of so many channels to send.
+fn sent(text: &str, audio: Want, channels: u8) -> (Vec<Media>, String) {
+    let offer = parse(text);
+    let wants = MediaWants { audio, send: Some(ChannelCount::new(channels).unwrap()) };
+    let agreed = negotiate(&offer, &wants).unwrap();
+    let answer = answer_with(&offer, &agreed, format(16_000, 1));
+    let media = parse(&answer).media;
+    (media.into_iter().filter(|media| media.kind == MediaKind::Audio).collect(), answer)
+}
+
+#[test]
+fn who_receives_gets_our_source() {
+    for (text, payload_type) in
+        [(CHROMIUM, 111), (FIREFOX, 109), (AIORTC, 96), (LIBDATACHANNEL, 111), (PIPECAT, 111)]
+    {
+        let both = text.replace("a=sendonly\r\n", "a=sendrecv\r\n");
+        let (audio, answer) = sent(&both, Want::Required, 1);
+        assert_eq!(audio[0].direction, Direction::SendRecv, "{answer}");
+        assert_eq!(
+            (audio[0].codecs[0].payload_type, &audio[0].ssrcs[..]),
+            (payload_type, &[4242][..])
+        );
+        assert!(audio[0].rtcp_mux);
+        assert!(answer.contains("a=msid:feed feed-audio\r\na=ssrc:4242 cname:feed\r\n"));
+        assert!(audio[0].codecs[0].fmtp.contains("useinbandfec=1"));
+        assert!(!answer.contains("sprop-stereo"));
+        // Only one section carries it.
+        assert!(audio[1..].iter().all(|media| media.ssrcs.is_empty()));
+        let only = both.replace("a=sendrecv\r\n", "a=recvonly\r\n");
+        let (audio, _) = sent(&only, Want::Optional, 1);
+        assert_eq!((audio[0].direction, audio[0].ssrcs.len()), (Direction::SendOnly, 1));
+        let none = both.replace("a=sendrecv\r\n", "a=sendonly\r\n");
+        let (audio, answer) = sent(&none, Want::Required, 1);
+        assert_eq!(audio[0].direction, Direction::RecvOnly);
+        assert!(!answer.contains("a=ssrc") && !answer.contains("a=msid"));
+    }
+}
+
+#[test]
+fn what_only_receives_is_no_audio_where_audio_is_required() {
+    let text = CHROMIUM.replace("a=sendrecv", "a=recvonly").replace("a=sendonly", "a=recvonly");
+    let wants = MediaWants { audio: Want::Required, send: Some(ChannelCount::MONO) };
+    assert_eq!(negotiate(&parse(&text), &wants).unwrap_err().code, ErrorCode::NoCommonCodec);
+    // Without audio to send nothing has changed: the section idles.
+    let agreed = negotiate(&parse(&text), &MediaWants::receive(Want::Optional)).unwrap();
+    assert_eq!(agreed.sections[0], SectionUse::Inactive);
+}
+
+#[test]
+fn a_pipeline_without_audio_input_sends_only() {
+    let (audio, _) = sent(&CHROMIUM.replace("a=sendonly", "a=sendrecv"), Want::None, 1);
+    assert_eq!(audio[0].direction, Direction::SendOnly);
+}
+
+#[test]
+fn stereo_is_sent_to_who_asks_for_it() {
+    let both = CHROMIUM.replace("a=sendonly", "a=sendrecv");
+    let asking = both.replace("useinbandfec=1", "useinbandfec=1; Stereo=1");
+    assert_ne!(both, asking);
+    for (text, channels, stereo) in [(&both, 2, false), (&asking, 1, false), (&asking, 2, true)] {
+        let offer = parse(text);
+        let send = Some(ChannelCount::new(channels).unwrap());
+        let agreed = negotiate(&offer, &MediaWants { audio: Want::Required, send }).unwrap();
+        assert_eq!(agreed.audio[0].stereo, stereo);
+        let answer = answer_with(&offer, &agreed, format(16_000, 1));
+        assert_eq!(answer.contains("sprop-stereo=1"), stereo);
+    }
+}
+
+#[test]
+fn wishes_are_read_as_far_as_they_make_sense() {
+    let wishes = OpusWishes::parse(
+        "minptime=10; useinbandfec=1;STEREO=1 ; maxaveragebitrate=20000;maxplaybackrate=16000",
+    );
+    let expected =
+        OpusWishes { stereo: true, fec: true, max_bitrate: Some(20_000), max_rate: Some(16_000) };
+    assert_eq!(wishes, expected);
+    let nonsense = "stereo=2;useinbandfec;maxaveragebitrate=1;maxplaybackrate=99999999999;;=;a=b=c";
+    assert_eq!(OpusWishes::parse(nonsense), OpusWishes::default());
+    assert_eq!(OpusWishes::parse(""), OpusWishes::default());
 }
 
 #[test]
@@ -325,7 +408,7 @@ fn what_makes_no_sense_is_rejected_and_the_transport_moves_on() {
     // The first section is stopped, so that the second one carries the transport.
     let text = PIPECAT.replacen("m=audio 41550", "m=audio 0", 1);
     let offer = parse(&text);
-    let agreed = negotiate(&offer, &MediaWants { audio: Want::Optional }).unwrap();
+    let agreed = negotiate(&offer, &MediaWants::receive(Want::Optional)).unwrap();
     assert_eq!(agreed.sections[0], SectionUse::Rejected);
     assert_eq!(agreed.remote.candidates, offer.media[1].candidates);
     let answer = parse(&answer_with(&offer, &agreed, format(48_000, 1)));
@@ -456,7 +539,8 @@ fn an_answer_that_does_not_fit_the_offer_is_refused() {
 /// Whatever parses can be negotiated and answered, and the answer parses.
 fn survives(text: &str) {
     let Ok(offer) = parse_offer(text, &Limits::default()) else { return };
-    let Ok(agreed) = negotiate(&offer, &MediaWants { audio: Want::Optional }) else { return };
+    let wants = MediaWants { audio: Want::Optional, send: Some(ChannelCount::STEREO) };
+    let Ok(agreed) = negotiate(&offer, &wants) else { return };
     let answer = answer_with(&offer, &agreed, format(48_000, 2));
     let answer = parse_offer(&answer, &Limits::default()).unwrap();
     assert_eq!(answer.media.len(), offer.media.len());

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use remotemedia_core::ErrorCode;
+use remotemedia_core::{ChannelCount, ErrorCode};
 
 use crate::ice::Credentials;
 
@@ -272,6 +272,52 @@ pub enum Want {
 pub struct MediaWants {
     /// Audio to receive, which must be Opus.
     pub audio: Want,
+    /// Channels of the audio to send, where there is any: the first section in which the other side
+    /// receives Opus gets it.
+    pub send: Option<ChannelCount>,
+}
+
+impl MediaWants {
+    /// Only receives.
+    #[must_use]
+    pub const fn receive(audio: Want) -> Self {
+        MediaWants { audio, send: None }
+    }
+}
+
+/// What the other side would like to receive (RFC 7587, section 6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpusWishes {
+    /// Two channels (`stereo`).
+    pub stereo: bool,
+    /// It makes use of copies of lost frames (`useinbandfec`).
+    pub fec: bool,
+    /// Bits per second at most (`maxaveragebitrate`).
+    pub max_bitrate: Option<u32>,
+    /// The highest rate in hertz that it makes use of (`maxplaybackrate`).
+    pub max_rate: Option<u32>,
+}
+
+impl OpusWishes {
+    /// Reads format parameters; those that are wrong say nothing.
+    #[must_use]
+    pub fn parse(fmtp: &str) -> Self {
+        let mut wishes = OpusWishes::default();
+        for (name, value) in fmtp.split(';').filter_map(|parameter| parameter.split_once('=')) {
+            let (name, value) = (name.trim(), value.trim());
+            let number = || value.parse::<u32>().ok();
+            if name.eq_ignore_ascii_case("stereo") {
+                wishes.stereo = value == "1";
+            } else if name.eq_ignore_ascii_case("useinbandfec") {
+                wishes.fec = value == "1";
+            } else if name.eq_ignore_ascii_case("maxaveragebitrate") {
+                wishes.max_bitrate = number().filter(|bits| (6_000..=510_000).contains(bits));
+            } else if name.eq_ignore_ascii_case("maxplaybackrate") {
+                wishes.max_rate = number().filter(|hz| (8_000..=48_000).contains(hz));
+            }
+        }
+        wishes
+    }
 }
 
 /// The other side's transport, of the section that carries the bundle.
@@ -306,6 +352,10 @@ pub struct AudioSection {
     pub payload_type: u8,
     /// Who sends, seen from here.
     pub direction: Direction,
+    /// What the other side would like to receive.
+    pub wishes: OpusWishes,
+    /// We send two channels, where we send.
+    pub stereo: bool,
     /// The other side's synchronisation sources, where it names them.
     pub ssrcs: Vec<u32>,
     /// The id of the header extension that carries the mid.

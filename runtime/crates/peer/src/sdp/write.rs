@@ -2,8 +2,8 @@
 
 use remotemedia_core::AudioFormat;
 
-use super::answer::SCTP_PORT;
-use super::{Codec, Fingerprint, Media, Setup};
+use super::answer::{OwnSource, SCTP_PORT};
+use super::{AudioSection, Codec, Fingerprint, Media, Setup};
 use crate::ice::{Candidate, Credentials};
 
 /// A description being written.
@@ -79,6 +79,22 @@ impl Writer {
             channels: 2,
             fmtp: fmtp.into(),
         });
+    }
+
+    /// The codec of a section in use, with what both sides make of it.
+    pub(super) fn sent_opus(&mut self, audio: &AudioSection, receive: AudioFormat) {
+        let mut fmtp = opus_fmtp(receive);
+        if audio.stereo {
+            fmtp.push_str(";sprop-stereo=1");
+        }
+        self.opus(audio.payload_type, &fmtp);
+    }
+
+    /// What identifies our stream and its source (RFC 8830, RFC 5576, section 4.1).
+    pub(super) fn source(&mut self, source: &OwnSource<'_>) {
+        let OwnSource { ssrc, cname } = source;
+        self.line(&format!("a=msid:{cname} {cname}-audio"));
+        self.line(&format!("a=ssrc:{ssrc} cname:{cname}"));
     }
 
     pub(super) fn data(&mut self, max_message_size: u64) {

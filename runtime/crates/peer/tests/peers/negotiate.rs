@@ -110,7 +110,7 @@ fn data_channels_may_be_added_later() {
 fn bad_offers_name_what_is_wrong() {
     let now = Micros(0);
     let (_, offer) = Peer::offer(config(OFFERER, 10), now, EVERYTHING);
-    let required = MediaWants { audio: Want::Required };
+    let required = MediaWants::receive(Want::Required);
     for (sdp, code) in [
         ("hello".to_owned(), ErrorCode::InvalidSdp),
         (offer.replace("a=fingerprint", "a=no-fingerprint"), ErrorCode::InvalidSdp),

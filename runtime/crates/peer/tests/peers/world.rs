@@ -82,7 +82,7 @@ pub(crate) fn config(side: usize, seed: u64) -> PeerConfig {
     )
 }
 
-pub(crate) const WANTS: MediaWants = MediaWants { audio: Want::Optional };
+pub(crate) const WANTS: MediaWants = MediaWants::receive(Want::Optional);
 pub(crate) const EVERYTHING: OfferWants =
     OfferWants { audio: Some(Direction::SendRecv), data: true };
 
