@@ -17,9 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
-from remotemedia import ParameterError, Pipeline, node
+from remotemedia import NodeError, ParameterError, Pipeline, node
 from remotemedia.lanes import Lanes
 from remotemedia.nodes.python import PythonNode
+from remotemedia.running import isolated as running
 from remotemedia.workers import Limits
 
 from . import worker_nodes as nodes
@@ -504,6 +505,28 @@ def test_a_run_goes_on_when_its_worker_is_killed():
     result = Pipeline(nodes.Counter()).run(audio)
     assert "was killed by SIGKILL" in str(result.events)
     assert result.events[-1].data["count"] < 50
+
+
+@pytest.mark.parametrize("kind", [nodes.CannotBegin, nodes.CannotBeginLater])
+def test_a_node_that_cannot_begin_ends_a_run_as_one_in_a_thread_does(kind):
+    told = []
+    for isolation in ("thread", "process"):
+        with pytest.raises(
+            NodeError, match="a: the node cannot begin: OSError: no model"
+        ) as caught:
+            Pipeline().add_node("a", kind(isolation=isolation)).run(np.zeros(16_000, np.float32))
+        error = caught.value
+        told.append((str(error), error.code, error.node, error.field, error.traceback))
+    assert told[0] == told[1]
+    assert 'raise OSError("no model")' in told[1][-1]
+
+
+def test_a_node_that_cannot_be_loaded_ends_a_run(monkeypatch):
+    monkeypatch.setattr(running, "LIMITS", Limits(deaths=1))
+    with pytest.raises(NodeError, match=r"a: the node cannot begin: .*not here") as caught:
+        Pipeline().add_node("a", nodes.Unloadable(os.getpid())).run(np.zeros(320, np.float32))
+    assert caught.value.node == "a"
+    assert 'raise RuntimeError("not here")' in caught.value.traceback
 
 
 def test_objects_and_ports_cross_too(engine):

@@ -121,7 +121,7 @@ def test_garbage_is_an_error_and_nothing_else(tail, count):
 def test_failures_come_back():
     ((head, tail),) = Inbox().feed(write_failure(5, "text", "where", transient=True))
     assert head.slot == 5
-    assert read_failure(tail) == ("text", "where", True)
+    assert read_failure(tail) == ("text", "where", True, False)
     with pytest.raises(ProtocolError):
         read_failure(b"{")
 

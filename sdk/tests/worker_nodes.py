@@ -152,6 +152,22 @@ class Unloadable(Node):
         return 1
 
 
+class CannotBegin(Node):
+    def initialize(self):
+        raise OSError("no model")
+
+    def process(self, audio):
+        return 1
+
+
+class CannotBeginLater(Node):
+    async def initialize(self):
+        raise OSError("no model")
+
+    async def process(self, audio):
+        return 1
+
+
 class NotPicklable(Node):
     def __init__(self, thing):
         super().__init__(isolation="process")

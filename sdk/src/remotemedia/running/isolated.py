@@ -119,27 +119,44 @@ class IsolatedInstance:
 
     def _completed(self, done: list[Done]) -> None:
         with self._lock:
-            now = perf_counter_ns()
-            for token, result in done:
-                if token not in self._ends:
-                    self._metrics.took((now - self._began) // len(done))
-                self._done.append((token, self._result(token, result)))
-            self._began = now
-            self._left -= len(done)
-            finished = self._left == 0
-        if finished:
-            self._working.set_result(self._done)
+            working = self._working
+            if working.done():
+                return  # it could not begin
+            failed = [result for _, result in done if isinstance(result, Failed)]
+            unable = next((each for each in failed if each.beginning), None)
+            if unable is None:
+                self._count(done)
+        if unable is not None:
+            working.set_exception(self._cannot_begin(unable))
+        elif not self._left:
+            working.set_result(self._done)
+
+    def _count(self, done: list[Done]) -> None:
+        now = perf_counter_ns()
+        for token, result in done:
+            if token not in self._ends:
+                self._metrics.took((now - self._began) // len(done))
+            self._done.append((token, self._result(token, result)))
+        self._began = now
+        self._left -= len(done)
 
     def _result(self, token: int, result: list[object] | Failed) -> Sequence[LaneResult] | object:
         if isinstance(result, Failed):
             self._metrics.error_count += 1
-            error = NodeError(result.message)
-            error.node, error.traceback = self._session.node, result.traceback
-            self._failures[self._session.node] = error
+            self._failures[self._session.node] = self._error(result.message, result)
             return self._backend.LaneFailure(result.message, result.traceback, result.transient)
         self._metrics.success_count += token not in self._ends
         pairs = cast("list[tuple[str, Samples | Carried]]", result)
         return [(port, self._value(value)) for port, value in pairs]
+
+    def _cannot_begin(self, failed: Failed) -> NodeError:
+        text = f"{self._session.node}: the node cannot begin: {failed.message}"
+        return self._error(text, failed)
+
+    def _error(self, text: str, failed: Failed) -> NodeError:
+        error = NodeError(text)
+        error.node, error.traceback = self._session.node, failed.traceback
+        return error
 
     def _value(self, value: Samples | Carried) -> LaneValue:
         if not isinstance(value, Carried):

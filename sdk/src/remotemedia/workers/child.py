@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from remotemedia.workers import shipping
 from remotemedia.workers.linux import die_with_parent, go_first_when_memory_is_short
 from remotemedia.workers.memory import Memory
-from remotemedia.workers.messages import Head, Kind, message
+from remotemedia.workers.messages import Head, Kind, message, write_broken
 
 if TYPE_CHECKING:
     from remotemedia.workers.link import Link
@@ -75,9 +74,7 @@ def _run(connection: socket.socket, memory: Memory) -> None:
     try:
         work = _load(received[0][1])
     except BaseException as error:
-        text = f"{type(error).__name__}: {error}"
-        tail = json.dumps([text, trace_of(error), False]).encode()
-        link.send(message(Head(Kind.BROKEN), tail))
+        link.send(write_broken(f"{type(error).__name__}: {error}", trace_of(error)))
         return
     # What is loaded stays: collections need not look at it again.
     gc.collect()

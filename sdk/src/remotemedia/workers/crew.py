@@ -155,7 +155,7 @@ class Crew:
                 results = call.on_thread(frame)
             return self._link.results(frame.token, results)
         except (Exception, SystemExit) as error:
-            return failure(frame, error)
+            return failure(stream, frame, error)
 
     def _prepare(self, stream: ChildStream) -> Call[object]:
         node = self._work.node.fresh()

@@ -140,7 +140,7 @@ class Looping:
                 results = await call.on_loop(frame)
             return self._link.results(frame.token, results)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
-            return failure(frame, error)
+            return failure(stream, frame, error)
 
     async def _prepare(self, stream: ChildStream) -> Call[object]:
         node = self._work.node

@@ -240,21 +240,31 @@ def _shaped(samples: Samples, rows: int) -> Samples:
 
 
 def write_failure(
-    slot: int, text: str, traceback: str | None = None, transient: bool = False
+    slot: int,
+    text: str,
+    traceback: str | None = None,
+    transient: bool = False,
+    beginning: bool = False,
 ) -> bytes:
-    """Say that the node failed on a frame."""
-    tail = json.dumps([text, traceback, transient]).encode()
+    """Say that the node failed on a frame, or when it was to begin."""
+    tail = json.dumps([text, traceback, transient, beginning]).encode()
     return message(Head(Kind.FAILED, slot=slot), tail)
 
 
-def read_failure(tail: bytes) -> tuple[str, str | None, bool]:
-    """Read what `write_failure` wrote, or the tail of ``BROKEN``.
+def write_broken(text: str, traceback: str) -> bytes:
+    """Say that the node cannot be loaded."""
+    return message(Head(Kind.BROKEN), json.dumps([text, traceback, False, True]).encode())
+
+
+def read_failure(tail: bytes) -> tuple[str, str | None, bool, bool]:
+    """Read what `write_failure` or `write_broken` wrote after the header.
 
     Raises:
         ProtocolError: it is not that.
     """
     try:
-        text, traceback, transient = json.loads(tail)
+        text, traceback, transient, beginning = json.loads(tail)
     except (ValueError, TypeError) as error:
         raise ProtocolError(f"a failure that cannot be read: {error}") from error
-    return str(text), None if traceback is None else str(traceback), bool(transient)
+    traceback = None if traceback is None else str(traceback)
+    return str(text), traceback, bool(transient), bool(beginning)

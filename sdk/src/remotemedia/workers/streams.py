@@ -136,8 +136,7 @@ class Streams:
             self._driver.start(stream)
 
 
-def failure(frame: Frame, error: BaseException) -> bytes:
+def failure(stream: ChildStream, frame: Frame, error: BaseException) -> bytes:
     """Answer a frame with what the node raised."""
-    return write_failure(
-        frame.token, describe(error), trace(error), isinstance(error, TransientError)
-    )
+    transient, beginning = isinstance(error, TransientError), stream.call is None
+    return write_failure(frame.token, describe(error), trace(error), transient, beginning)

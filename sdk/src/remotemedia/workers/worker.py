@@ -56,6 +56,8 @@ class Failed:
     message: str
     traceback: str | None = None
     transient: bool = False
+    beginning: bool = False
+    """It never came to the frame: the node could not be loaded, made or initialised."""
     lost: bool = False
     """The worker's end took it along, not the node's own code."""
 
@@ -116,6 +118,7 @@ class Worker:
         self._process: Process | None = None
         self._serving = False
         self._resting: str | None = None
+        self._broken: str | None = None
         self._deaths: deque[float] = deque()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -294,7 +297,8 @@ class Worker:
         if not tokens:
             return []
         frames = "a frame is" if len(tokens) == 1 else f"{len(tokens)} frames are"
-        failed = Failed(f"the process of {self.name} {reason}; {frames} lost.", lost=True)
+        text = f"the process of {self.name} {reason}; {frames} lost."
+        failed = Failed(text, self._broken, beginning=self._broken is not None, lost=True)
         return [(tokens[0], failed), *((token, []) for token in tokens[1:])]
 
     # On the worker's thread.
@@ -423,10 +427,10 @@ class Worker:
         elif head.kind == Kind.READY:
             self._free = list(range(SLOTS - 1, -1, -1))
             self._serving = True
-            self._resting = None
+            self._resting = self._broken = None
         elif head.kind == Kind.BROKEN:
-            text, traceback, _ = read_failure(tail)
-            _log.error("%s cannot be loaded in its process:\n%s", self.name, traceback)
+            text, self._broken, *_ = read_failure(tail)
+            _log.error("%s cannot be loaded in its process:\n%s", self.name, self._broken)
             return f"could not load it: {text}"
         else:
             raise ProtocolError(f"a message of kind {head.kind}")
