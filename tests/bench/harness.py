@@ -21,6 +21,8 @@ from tests.support.server import ROOT, Server, serving
 
 SERVER_CORE, LOAD_CORE = 0, 1
 START_TIMEOUT_S = 30
+OFFER_INTERVAL_S = 0.025
+"""The load generator's, in its main.rs."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +89,27 @@ class LoadGenerator:
 
     def run(self, server: Target, pipeline: str, streams: int, seconds: float) -> Load:
         """Put `streams` on the server and measure for `seconds`."""
+        return self.finish(self.start(server, pipeline, streams, seconds), streams)
+
+    def start(
+        self, server: Target, pipeline: str, streams: int, seconds: float
+    ) -> subprocess.Popen[str]:
+        """Begin to do so."""
+        command = [
+            str(self.program),
+            *("--url", server.url, "--pid", str(server.pid), "--pipeline", pipeline),
+            *("--streams", str(streams), "--seconds", str(seconds)),
+            *("--packets", str(self.packets)),
+        ]
         with pinned(LOAD_CORE):
-            done = subprocess.run(
-                [
-                    str(self.program),
-                    *("--url", server.url, "--pid", str(server.pid), "--pipeline", pipeline),
-                    *("--streams", str(streams), "--seconds", str(seconds)),
-                    *("--packets", str(self.packets)),
-                ],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-        return _load_of(json.loads(done.stdout), streams)
+            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def finish(self, process: subprocess.Popen[str], streams: int) -> Load:
+        """Wait for what was measured."""
+        report, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"the load generator failed with {process.returncode}")
+        return _load_of(json.loads(report), streams)
 
 
 def _load_of(report: dict[str, Any], streams: int) -> Load:
