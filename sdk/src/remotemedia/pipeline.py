@@ -252,6 +252,7 @@ class Pipeline:
         sources: Mapping[str, AudioFormat] | None = None,
         native: bool | None = None,
         devices: bool = False,
+        served: bool = False,
     ) -> Plan:
         """Decide everything that is open: what runs, and the Python nodes that belong to it.
 
@@ -260,16 +261,20 @@ class Pipeline:
                 what is needed.
             native: whether it is the native runtime that runs it; None chooses.
             devices: whether each `AudioSink` without a path plays what it is given.
+            served: whether sessions run it, each stream of which hears the files of its sources.
 
         Raises:
             ManifestError: with the path of each field that is wrong.
             NotInThisVersion: for what belongs to a later version.
             RuntimeMissing: a node must run natively, and that is not possible.
+            MediaFileError: it is served, and a file cannot be read.
         """
         from remotemedia.planning import plan_graph
 
         try:
-            return plan_graph(self._graph(), sources=sources, native=native, devices=devices)
+            return plan_graph(
+                self._graph(), sources=sources, native=native, devices=devices, served=served
+            )
         except RemoteMediaError as error:
             error.source = self._source or f'pipeline "{self.name}"'
             raise

@@ -4,7 +4,7 @@
 rate at which audio comes in, converters, defaults, where nodes run - and gives a `Plan`: the
 resolved manifest, which is all that a runtime takes, and the Python nodes that belong to it.
 Its parts are `steps` (what each node wants), `wiring` (which output feeds which input), `building`
-(formats and converters) and `runtimes`.
+(formats and converters), `runtimes`, and `sessions` (files in pipelines that are served).
 """
 
 from remotemedia.planning.graph import Graph, Link, PlannedNode

@@ -21,6 +21,7 @@ from remotemedia.planning.resolved import (
     Source,
 )
 from remotemedia.planning.runtimes import Choice, choose
+from remotemedia.planning.sessions import check_writers, for_sessions
 from remotemedia.planning.steps import PythonEntry, Step, highest
 from remotemedia.planning.wiring import Feeds, check_ids, order, wire
 
@@ -80,6 +81,7 @@ def plan_graph(
     sources: Mapping[str, AudioFormat] | None = None,
     native: bool | None = None,
     devices: bool = False,
+    served: bool = False,
 ) -> Plan:
     """Decide everything that a graph leaves open.
 
@@ -89,12 +91,16 @@ def plan_graph(
             that format, and what needs another has converters; without, it has what is needed.
         native: the machine, where it is settled; None chooses. See `runtimes.choose`.
         devices: whether `AudioSink` nodes play what they are given.
+        served: whether sessions run it; see `sessions`.
 
     Raises:
         ManifestError: with the path of each field that is wrong.
         NotInThisVersion: for what belongs to a later version.
         RuntimeMissing: a node must run natively, and that is not possible.
+        MediaFileError: it is served, and a file cannot be read.
     """
+    if served:
+        graph = for_sessions(graph)
     if not graph.nodes:
         raise ManifestError("the pipeline has no nodes.", field="nodes")
     check_ids(graph.nodes, graph.links)
@@ -114,10 +120,13 @@ def plan_graph(
     typed = [builder.typed(source) for source in found]
     # Live, the first source is the incoming track.
     typed.sort(key=lambda source: source.format.audio is None)
+    python = {step.id: step.entry for step in steps.values() if step.entry is not None}
+    if served:
+        check_writers({step.id: step.where for step in steps.values()}, python)
     return Plan(
         name=graph.name,
         resolved=Resolved(graph.name, tuple(typed), tuple(builder.nodes), tuple(builder.edges)),
-        python={step.id: step.entry for step in steps.values() if step.entry is not None},
+        python=python,
         inserted=tuple(builder.inserted),
         files=_files(graph),
         sinks=_sinks(graph),
