@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from functools import partial
 from typing import Any, cast
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from remotemedia import Node, Pipeline, node
 from remotemedia.formats import AudioFormat
@@ -131,6 +133,32 @@ class Measured:
     p50_us: float
     p99_us: float
     asked: str
+    other_cpu_us: float | None = None
+    """The same of the other process."""
+
+    @property
+    def cpu(self) -> str:
+        """The CPU time of both."""
+        times = (self.cpu_us, self.other_cpu_us)
+        return " + ".join(f"{each:.1f}" for each in times if each is not None)
+
+
+class Cpu:
+    """CPU time of this process and of those that it has started."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self._children = psutil.Process().children()
+        self._began = self._now()
+
+    def _now(self) -> tuple[float, float]:
+        times = [each.cpu_times() for each in self._children]
+        return time.process_time(), sum(each.user + each.system for each in times)
+
+    def each_us(self, frames: int) -> tuple[float, float]:
+        """Give the time per frame since then."""
+        own, others = self._now()
+        return (own - self._began[0]) * 1e6 / frames, (others - self._began[1]) * 1e6 / frames
 
 
 @node
@@ -230,21 +258,26 @@ def back_to_back(name: str, made: Node, frames: int, asked: str) -> Measured:
             else:
                 finished.set()
 
+        engine.push([Item(-1, "s", "a")])
+        engine.wait(1)
         engine.answered = answered
+        cpu = Cpu()
         engine.push([Item(0, "s", "a")])
         finished.wait()
+        own, others = cpu.each_us(frames)
         latencies = engine.latencies_us(range(frames // 20, frames))
     p50, p99 = np.percentile(latencies, [50, 99])
-    return Measured(name, None, float(p50), float(p99), asked)
+    return Measured(name, own, float(p50), float(p99), asked, others)
 
 
-def direct(name: str, made: Node, frames: int, asked: str) -> Measured:
-    """Do so without the lanes: to a worker and back."""
+def direct(name: str, made: Node, frames: int, asked: str, interval: float = 0.0) -> Measured:
+    """Do so without the lanes: to a worker and back, at once or every `interval` seconds."""
     (entry,) = Pipeline("bench", made).plan().python.values()
     results = cast("Any", partial(results_of, output=AudioFormat(16_000, 1)))
-    finished = threading.Event()
+    came = threading.Semaphore(0)
     latencies: list[int] = []
     sent = 0
+    at_once = False
 
     def push() -> None:
         nonlocal sent
@@ -257,47 +290,87 @@ def direct(name: str, made: Node, frames: int, asked: str) -> Measured:
         latencies.append(time.perf_counter_ns() - sent)
         if isinstance(done[0][1], Failed):
             raise AssertionError(done[0][1].message)
-        if len(latencies) < frames:
+        if at_once and len(latencies) < frames:
             push()
         else:
-            finished.set()
+            came.release()
 
     work = Work("bench", "a", entry.node, Calling.of(entry.node), results)
     worker = Worker(work, complete)
     worker.start()
     stream = worker.stream("s", "p1", "audio", on_end=lambda: None)
     push()
-    finished.wait()
+    came.acquire()
+    latencies.clear()
+    cpu = Cpu()
+    if interval:
+        began = time.perf_counter()
+        for turn in range(frames):
+            push()
+            came.acquire()
+            time.sleep(max(0.0, began + (turn + 1) * interval - time.perf_counter()))
+    else:
+        at_once = True
+        push()
+        came.acquire()
+    own, others = cpu.each_us(frames)
     worker.close()
     p50, p99 = np.percentile(np.array(latencies[frames // 20 :]) / 1000.0, [50, 99])
-    return Measured(name, None, float(p50), float(p99), asked)
+    return Measured(name, own, float(p50), float(p99), asked, others)
 
 
-ECHO = """
+BY_SOCKET = """
 import socket, sys
 each = socket.socket(fileno=int(sys.argv[1]))
 while data := each.recv(65536):
     each.send(data)
 """
+BY_EVENTFD = """
+import os, sys
+there, back = map(int, sys.argv[1:])
+while os.eventfd_read(there) == 1:
+    os.eventfd_write(back, 1)
+"""
 
 
-def bare(frames: int) -> Measured:
-    """Send some bytes to another interpreter and back, and nothing else: what the system takes."""
-    ours, theirs = socket.socketpair()
-    arguments = [sys.executable, "-c", ECHO, str(theirs.fileno())]
-    with theirs:
-        child = subprocess.Popen(arguments, pass_fds=[theirs.fileno()])
-    times = []
-    with ours:
-        for _ in range(frames):
-            began = time.perf_counter_ns()
+def bare(frames: int, by: str) -> Measured:
+    """Wake another interpreter and be woken by it, and nothing else: what the system takes."""
+    if by == "socket":
+        ours, theirs = socket.socketpair()
+        passed, program = [theirs.fileno()], BY_SOCKET
+    else:
+        ours, theirs = None, None
+        passed, program = [os.eventfd(0), os.eventfd(0)], BY_EVENTFD
+    arguments = [sys.executable, "-c", program, *map(str, passed)]
+    child = subprocess.Popen(arguments, pass_fds=passed)
+
+    def turn() -> None:
+        if ours is None:
+            os.eventfd_write(passed[0], 1)
+            os.eventfd_read(passed[1])
+        else:
             ours.send(bytes(64))
             ours.recv(65536)
-            times.append((time.perf_counter_ns() - began) / 1000.0)
+
+    turn()
+    times = []
+    cpu = Cpu()
+    for _ in range(frames):
+        began = time.perf_counter_ns()
+        turn()
+        times.append((time.perf_counter_ns() - began) / 1000.0)
+    own, others = cpu.each_us(frames)
+    if ours is None or theirs is None:
+        os.eventfd_write(passed[0], 2)
+        for each in passed:
+            os.close(each)
+    else:
+        theirs.close()
+        ours.close()
     child.wait()
     p50, p99 = np.percentile(times[frames // 20 :], [50, 99])
-    name = "64 bytes to a process and back, for comparison"
-    return Measured(name, None, float(p50), float(p99), "")
+    name = f"for comparison, to wake a process by {by} and back"
+    return Measured(name, own, float(p50), float(p99), "", others)
 
 
 def main() -> None:
@@ -311,16 +384,17 @@ def main() -> None:
         bursts("def, bursts of 100", peak_on_thread, seconds, ""),
         bursts("def, beside 20 that sleep 500 ms", peak_on_thread, seconds, "", sleepers=20),
         bursts("def in a process, bursts of 100", peak_in_process, seconds, ""),
-        bare(frames),
+        bare(frames, "socket"),
+        bare(frames, "eventfd"),
         direct("to a worker (def) and back", peak_in_process, frames, "p50 40 us, p99 500 us"),
         direct("the same, audio both ways", double_in_process, frames, ""),
+        direct("the same every 20 ms", double_in_process, int(seconds / 0.02), "", 0.02),
         direct("to a worker (async def) and back", peak_in_process_later, frames, ""),
         back_to_back("def in a process, through the lanes", peak_in_process, frames, ""),
     ]
     table = Table("frames", "CPU us a frame", "p50 us", "p99 us", "asked")
     for row in rows:
-        cpu = "" if row.cpu_us is None else f"{row.cpu_us:.1f}"
-        table.add_row(row.name, cpu, f"{row.p50_us:.0f}", f"{row.p99_us:.0f}", row.asked)
+        table.add_row(row.name, row.cpu, f"{row.p50_us:.0f}", f"{row.p99_us:.0f}", row.asked)
     Console().print(table)
 
 
