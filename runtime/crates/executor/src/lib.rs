@@ -15,7 +15,8 @@
 //!    comes: failed frames are tried again then.
 //!
 //! A frame is audio, a JSON value or an object of a Python node. What a node gives on a port goes to
-//! every connected input that takes its type; what none takes is an [`Output`].
+//! every connected input that takes its type; what none takes is an [`Output`], live but for audio
+//! that is not a sink's.
 //!
 //! Time is an argument everywhere; the order of outputs depends on the order of calls alone.
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@
 mod chance;
 mod ends;
 mod executor;
+mod hold;
 mod instance;
 mod mailbox;
 mod metrics;
@@ -41,4 +43,4 @@ pub use instance::{InstanceId, InstanceStats, RunFailure};
 pub use mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, MAX_IN_FLIGHT, RETRY_PAUSES};
 pub use metrics::NodeMetrics;
 pub use output::{NodeFailure, NodeResult, NodeValue, Output, OutputKind, PythonWork};
-pub use plan::{NodeInfo, Plan};
+pub use plan::{NodeInfo, Plan, SinkInfo};

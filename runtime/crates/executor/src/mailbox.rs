@@ -82,6 +82,8 @@ pub(crate) struct Mailbox {
     frames: usize,
     time: Duration,
     breaker: Breaker,
+    /// It hands out nothing for now.
+    pub(crate) held: bool,
     /// It is in the executor's list of mailboxes with work.
     pub(crate) listed: bool,
     /// Lost frames that no error told about yet, and when the last error did.
@@ -97,6 +99,7 @@ impl Mailbox {
             frames: node.mailbox_frames,
             time: node.mailbox_time,
             breaker: Breaker::Closed(0),
+            held: false,
             listed: false,
             unreported: 0,
             reported: None,
@@ -164,6 +167,9 @@ impl Mailbox {
     }
 
     pub(crate) fn has_work(&self) -> bool {
+        if self.held {
+            return false;
+        }
         let retry = self.flights.iter().any(|flight| matches!(flight, Flight::Due(_)));
         let next = self.waiting.front().is_some_and(|(_, letter)| {
             // The end comes when everything before it is done, further tries too.

@@ -131,6 +131,10 @@ pub(crate) struct PlanNode {
     pub(crate) slots: Range<usize>,
     /// The signal that it changes where it lies.
     pub(crate) changes: Option<usize>,
+    /// Its audio is for whoever hears the session.
+    pub(crate) sink: bool,
+    /// It is a Python node that feeds a sink, with no other one between.
+    pub(crate) voices: bool,
     pub(crate) action: Action,
 }
 
@@ -140,6 +144,17 @@ pub struct Plan {
     sources: Vec<(Arc<str>, PortFormat)>,
     pub(crate) nodes: Vec<PlanNode>,
     pub(crate) slots: usize,
+}
+
+/// Where audio leaves the graph for whoever hears the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinkInfo<'a> {
+    /// Its id in the pipeline.
+    pub id: &'a Arc<str>,
+    /// The format of its audio.
+    pub format: AudioFormat,
+    /// A Python node makes its audio, so that there may be more of it than time passes.
+    pub python: bool,
 }
 
 /// What there is to know about a node of a plan.
@@ -184,6 +199,13 @@ impl Plan {
             let action = compile_node(node, *position)?;
             let later = order[index + 1..].iter().flat_map(|position| &feeds[*position]);
             plan.append(node, action, &feeds[*position], later, &place);
+        }
+        for index in 0..plan.nodes.len() {
+            if plan.nodes[index].sink {
+                for voice in plan.voices_of(index) {
+                    plan.nodes[voice].voices = plan.is_python(voice);
+                }
+            }
         }
         Ok(plan)
     }
@@ -249,6 +271,8 @@ impl Plan {
             outputs,
             slots: first..self.slots,
             changes,
+            sink: node.kind == nodes::SINK,
+            voices: false,
             action,
         });
     }
@@ -299,6 +323,36 @@ impl Plan {
             kind: &node.kind,
             python: matches!(node.action, Action::Python(_)),
         })
+    }
+
+    /// The sinks in the order in which they run.
+    pub fn sinks(&self) -> impl Iterator<Item = SinkInfo<'_>> {
+        self.nodes.iter().enumerate().filter(|(_, node)| node.sink).filter_map(|(index, node)| {
+            let python = self.voices_of(index).any(|voice| self.is_python(voice));
+            Some(SinkInfo { id: &node.id, format: node.inputs[0].format.audio()?, python })
+        })
+    }
+
+    /// A node and those before it, as far as the last Python nodes on the way.
+    fn voices_of(&self, index: usize) -> impl Iterator<Item = usize> + use<> {
+        let mut reached = vec![false; self.nodes.len()];
+        reached[index] = true;
+        // What feeds a node comes before it.
+        for at in (0..=index).rev() {
+            if !reached[at] || self.is_python(at) {
+                continue;
+            }
+            for inlet in &self.nodes[at].inputs {
+                if let Feeder::Node(before) = inlet.feeder {
+                    reached[before] = true;
+                }
+            }
+        }
+        reached.into_iter().enumerate().filter_map(|(at, reached)| reached.then_some(at))
+    }
+
+    fn is_python(&self, index: usize) -> bool {
+        matches!(self.nodes[index].action, Action::Python(_))
     }
 
     /// The name of an output port by its number, as [`crate::Output::port`] gives it.

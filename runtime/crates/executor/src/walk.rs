@@ -172,13 +172,13 @@ impl Shared {
                 if let (Origin::Source(wanted), Some((source, item))) = (outlet.origin, pushed)
                     && wanted == source
                 {
-                    let ready = Ready { live: self.live, audio: self.audio_outputs };
+                    let ready = Ready { live: self.live, audio: self.audio_outputs || node.sink };
                     ready.put_out(walk, node, port, outlet, item, &mut self.outputs);
                 }
                 continue;
             };
             for item in self.signals[slot].items() {
-                let ready = Ready { live: self.live, audio: self.audio_outputs };
+                let ready = Ready { live: self.live, audio: self.audio_outputs || node.sink };
                 ready.put_out(walk, node, port, outlet, item, &mut self.outputs);
             }
         }
@@ -307,6 +307,16 @@ impl Mail {
             instance.stats.overrun += lost;
             if let Some(lost) = mailbox.report(self.now) {
                 let lost = if lost == 1 { "a frame was" } else { &format!("{lost} frames were") };
+                let message = if mailbox.held {
+                    format!(
+                        "the node makes audio faster than it is heard: {lost} dropped meanwhile"
+                    )
+                } else {
+                    format!(
+                        "the node is too slow for live audio: {lost} dropped; make it faster, or \
+                         enlarge its mailbox if it is slow only now and then"
+                    )
+                };
                 outputs.push(Output {
                     instance: self.id,
                     node: instance.plan.nodes[self.index].id.clone(),
@@ -314,10 +324,7 @@ impl Mail {
                     meta,
                     kind: OutputKind::Error {
                         code: ErrorCode::NodeOverrun,
-                        message: format!(
-                            "the node is too slow for live audio: {lost} dropped; make it \
-                             faster, or enlarge its mailbox if it is slow only now and then"
-                        ),
+                        message,
                         traceback: None,
                     },
                 });

@@ -9,6 +9,7 @@ mod mix;
 mod pass_through;
 mod python;
 mod resample;
+mod sink;
 mod split;
 mod text;
 mod vad;
@@ -22,6 +23,7 @@ use remotemedia_core::{
 use serde_json::Value;
 
 pub(crate) use python::PythonNode;
+pub(crate) use sink::KIND as SINK;
 pub(crate) use vad::model as vad_model;
 
 use crate::node::{Compile, Context};
@@ -50,6 +52,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "pass_through", maker: Maker::Native(pass_through::compile) },
     Kind { name: "python", maker: Maker::Python },
     Kind { name: "resample", maker: Maker::Native(resample::compile) },
+    Kind { name: sink::KIND, maker: Maker::Native(sink::compile) },
     Kind { name: "split", maker: Maker::Native(split::compile) },
     Kind { name: "text", maker: Maker::Native(text::compile) },
     Kind { name: "vad", maker: Maker::Native(vad::compile) },
