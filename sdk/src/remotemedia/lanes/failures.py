@@ -24,14 +24,23 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def is_ours(filename: str) -> bool:
+    """Say whether a file is part of what calls nodes."""
+    return filename.startswith(_OURS)
+
+
 def trace(error: BaseException) -> str | None:
     """Give the traceback without the calls of this package."""
     inner = error.__traceback__
-    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OURS):
+    while inner is not None and is_ours(inner.tb_frame.f_code.co_filename):
         inner = inner.tb_next
     if inner is None:
         return None
-    text = "".join(traceback.format_exception(type(error), error, inner))
+    return shortened("".join(traceback.format_exception(type(error), error, inner)))
+
+
+def shortened(text: str) -> str:
+    """Leave out the middle of a traceback that is too long."""
     if len(text) > MAX_TRACEBACK:
         half = MAX_TRACEBACK // 2
         text = f"{text[:half]}\n...\n{text[-half:]}"

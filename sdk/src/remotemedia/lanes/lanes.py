@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
-import logging
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future, wait
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from remotemedia.base import FunctionNode, Node
 from remotemedia.frames import NodeSession
-from remotemedia.lanes.calling import Call, Calling
-from remotemedia.lanes.failures import describe, trace
+from remotemedia.lanes.answers import Answers, log
+from remotemedia.lanes.calling import Calling
+from remotemedia.lanes.failures import describe, shortened, trace
 from remotemedia.lanes.isolated import Isolated
-from remotemedia.lanes.mailbox import Key, LoopMailbox, Mailbox, Recipe
+from remotemedia.lanes.loops import END_GRACE_SECONDS, LoopLane
+from remotemedia.lanes.mailbox import Key, Mailbox, Recipe
 from remotemedia.lanes.pool import ThreadPool
-from remotemedia.lanes.runners import Runners
 from remotemedia.lanes.sorting import Make, Opaque, Sorting
+from remotemedia.lanes.threads import ThreadLane
+from remotemedia.lanes.watch import Watch, place_of, stack_of
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from remotemedia._native import (
         FailureType,
         LaneDone,
         LaneEngine,
-        LaneFailure,
         LaneItem,
         LaneResult,
     )
@@ -38,23 +39,18 @@ if TYPE_CHECKING:
 POLL_ITEMS = 32
 """Frames taken at once; the rest waits for the loop's next turn, so that the first answers of a
 burst do not wait for the last."""
-SEND_ITEMS = 16
-"""Results that are handed back at once, or as many as a turn of the loop gave."""
-BURST_FRAMES = 16
-"""Frames that a thread works on before others get their turn."""
 MAX_INSTANCES = 256
 """Instances of one session; the one that was unused for longest makes room for another."""
 MAX_ENDED = 4_096
 """Sessions that ended while frames waited to be taken and that are remembered, so that late frames
 make nothing new; the oldest goes. All are forgotten as soon as no frame waits."""
-END_GRACE_SECONDS = 1.0
-"""How long an ``async def`` may go on when its session has ended; then it is cancelled."""
+MAX_LOOPS = 16
+"""Loops besides the first, for streams of nodes that blocked it: one each, and when there are so
+many, further streams share them."""
 STOP_SECONDS = 3.0
 """How long nodes may take to clean up when everything stops."""
 JOIN_SECONDS = 1.0
-"""How long the loop's thread may take to end; an ``async def`` that blocks it keeps it longer."""
-
-_log = logging.getLogger("remotemedia.lanes")
+"""How long the loops' threads may take to end; an ``async def`` that blocks one keeps it longer."""
 
 
 class Lanes:
@@ -63,8 +59,10 @@ class Lanes:
     ``async def`` runs on a loop of its own, ``def`` on threads, unless they ask for a process.
 
     Frames of one node and stream are worked on in their order, one at a time; one stream never
-    waits for another, unless an ``async def`` blocks the loop. Each stream has its own instance of
-    each node.
+    waits for another. Each stream has its own instance of each node. When an ``async def`` blocks
+    the loop, that frame fails and says where, and all other streams go on on another loop: with
+    their instances, unless these have ever waited for something on the old one; such begin anew.
+    From then on streams of that node run on loops of their own.
 
     Call `start`, then `end_session` for every session that has ended, and `stop` at the end.
     """
@@ -88,22 +86,28 @@ class Lanes:
             opaque: its ``LaneOpaque``; without it nodes can pass on JSON values only.
         """
         self._engine = engine
-        self._failure = failure
         self._data = data
         self._opaque = opaque
-        self._recipes: dict[tuple[str, str], Recipe] = {}
         self._limits = limits
+        self._recipes: dict[tuple[str, str], Recipe] = {}
         self._workers: dict[tuple[str, str], Worker] = {}
         self._sessions: dict[str, OrderedDict[Key, Mailbox | Isolated]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._outbox: list[LaneDone] = []
-        self._loop: asyncio.AbstractEventLoop
-        self._runners: Runners[LoopMailbox]
+        self._answers = Answers(engine, failure)
         self._pool = ThreadPool()
-        self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._threads = ThreadLane(self._answers, self._pool, self._wait_for, self._forget_soon)
+        self._home: LoopLane
+        """The loop that takes frames, and on which every ``async def`` begins."""
+        self._apart: list[LoopLane] = []
+        """The loops of nodes that blocked it."""
+        self._blocking: set[Recipe] = set()
+        self._watch = Watch(lambda: self._home, self._blocked)
+        self._lock = threading.Lock()
+        """Held by whoever changes what is above: the home's thread, or the watch."""
+        self._tasks: deque[Callable[[], object]] = deque()
+        self._stopped: Future[None] | None = None
+        self._started = False
         self._fd = -1
-        self._counts = dict.fromkeys(("frames", "failures", "late", "evicted"), 0)
 
     def add(self, plan: Plan) -> None:
         """Learn the Python nodes of a pipeline, before its first session."""
@@ -128,20 +132,18 @@ class Lanes:
         for worker in self._workers.values():
             worker.start()
         self._fd = self._engine.lane_fd()
-        self._loop = asyncio.new_event_loop()
-        self._runners = Runners(self._loop, self._work_on_loop)
-        self._loop.add_reader(self._fd, self._readable)
-        self._thread = threading.Thread(target=self._run, name="remotemedia-lanes", daemon=True)
-        self._thread.start()
+        self._home = self._make_home()
+        self._watch.start()
+        self._started = True
 
     def end_session(self, session: str) -> None:
         """Clean up the instances of a session. May be called from any thread."""
-        self._call_soon(lambda: self._end_session(session))
+        self._call_soon(partial(self._end_session, session))
 
     async def ping(self) -> None:
         """Return once the loop has had a turn: it is not blocked."""
         turned: Future[None] = Future()
-        self._call_soon(lambda: turned.set_result(None))
+        self._call_soon(partial(_settle, turned))
         await asyncio.wrap_future(turned)
 
     def counters(self) -> dict[str, float]:
@@ -149,10 +151,11 @@ class Lanes:
         return {
             **{
                 f"remotemedia_lane_{name}_total": float(count)
-                for name, count in self._counts.items()
+                for name, count in self._answers.counts.items()
             },
             "remotemedia_lane_instances": float(sum(map(len, list(self._sessions.values())))),
             "remotemedia_lane_threads": float(self._pool.threads),
+            "remotemedia_lane_loops": float(self._started + len(self._apart)),
             **self._worker_counters(),
         }
 
@@ -165,21 +168,27 @@ class Lanes:
         Returns:
             False when a node is still busy: its thread is left behind and ends with the process.
         """
-        if self._thread is None:
+        if not self._started:
             return True
         done: Future[None] = Future()
-        self._call_soon(lambda: self._stop(done))
+        self._call_soon(partial(self._stop, done))
         finished = bool(wait([done], timeout).done)
         if not finished:
-            _log.warning("nodes are still busy: %s", ", ".join(self._busy()))
+            log.warning("nodes are still busy: %s", ", ".join(self._busy()))
         for worker in self._workers.values():
             worker.close(wait=False)
         for worker in self._workers.values():
             worker.close()
-        self._call_soon(self._loop.stop)
-        self._thread.join(JOIN_SECONDS)
+        self._watch.stop()
+        with self._lock:
+            lanes = [self._home, *self._apart]
+        for lane in lanes:
+            lane.stop()
+        deadline = monotonic() + JOIN_SECONDS
+        for lane in lanes:
+            lane.thread.join(max(0.0, deadline - monotonic()))
         self._pool.close()
-        self._thread = None
+        self._started = False
         return finished
 
     def _worker(self, pipeline: str, node_id: str, recipe: Recipe) -> Worker:
@@ -189,22 +198,42 @@ class Lanes:
         work = Work(pipeline, node_id, recipe.node, recipe.calling, results)
         return Worker(work, self._completed, self._limits)
 
-    # On the loop's thread.
+    def _make_home(self) -> LoopLane:
+        lane = LoopLane("remotemedia-lanes", self._answers, self._pool, self._forget_soon)
+        lane.loop.add_reader(self._fd, self._readable, lane)
+        lane.thread.start()
+        return lane
 
-    def _run(self) -> None:
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.remove_reader(self._fd)
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+    def _call_soon(self, task: Callable[[], object]) -> None:
+        """Call `task` on the home's thread. May be called from any thread."""
+        self._tasks.append(task)
+        home = self._home
+        home.call_soon(partial(self._run_tasks, home))
 
-    def _readable(self) -> None:
+    def _wait_for(self, value: Awaitable[object]) -> None:
+        self._home.wait_for(value)
+
+    def _forget_soon(self, stream: Mailbox | Isolated) -> None:
+        self._call_soon(partial(self._forget, stream))
+
+    # On the home's thread, with the lock.
+
+    def _run_tasks(self, lane: LoopLane) -> None:
+        with self._lock:
+            while lane is self._home and self._tasks:
+                self._tasks.popleft()()
+
+    def _readable(self, lane: LoopLane) -> None:
+        with self._lock:
+            if lane is self._home:
+                self._take_frames()
+            else:
+                lane.loop.remove_reader(self._fd)
+
+    def _take_frames(self) -> None:
         # What is left keeps the descriptor readable.
         items = self._engine.poll_lane(POLL_ITEMS)
-        self._counts["frames"] += len(items)
+        self._answers.counts["frames"] += len(items)
         touched: set[Worker] = set()
         for item in items:
             worker = self._dispatch(item)
@@ -219,223 +248,216 @@ class Lanes:
     def _dispatch(self, item: LaneItem) -> Worker | None:
         """Pass a frame on; gives the worker that must be flushed, if one has it."""
         name, node = item.session, item.node
-        if self._stopping or name in self._ended:
-            self._counts["late"] += 1
-            self._complete([(item.token, [])])
+        if self._stopped is not None or name in self._ended:
+            self._answers.counts["late"] += 1
+            self._answers.complete([(item.token, [])])
             return None
+        streams = self._sessions.get(name)
+        if streams is None:
+            streams = self._sessions[name] = OrderedDict()
         key = (name, item.participant, item.stream, node)
-        mailboxes = self._sessions.get(name)
-        if mailboxes is None:
-            mailboxes = self._sessions[name] = OrderedDict()
-        mailbox = mailboxes.get(key)
-        if mailbox is None:
-            mailbox = self._make(mailboxes, key, item)
-            if mailbox is None:
+        stream = streams.get(key)
+        if stream is None:
+            stream = self._make(streams, key, item)
+            if stream is None:
                 message = f"{item.pipeline} has no Python node {node}."
-                self._complete([(item.token, self._failure(message))])
+                self._answers.complete([(item.token, self._answers.failure(message))])
                 return None
-        if len(mailboxes) > 1:
-            mailboxes.move_to_end(key)
-        if isinstance(mailbox, Isolated):
-            mailbox.worker.put(mailbox.stream, item)
-            return mailbox.worker
-        if mailbox.put(item):
-            self._start(mailbox)
+        if len(streams) > 1:
+            streams.move_to_end(key)
+        if isinstance(stream, Isolated):
+            stream.worker.put(stream.stream, item)
+            return stream.worker
+        if stream.put(item):
+            self._submit(stream)
         return None
 
+    def _submit(self, mailbox: Mailbox) -> None:
+        lane = mailbox.lane
+        if lane is self._home:
+            lane.submit(mailbox)
+        elif lane is not None:
+            lane.submit_soon(mailbox)
+        else:
+            self._threads.submit(mailbox)
+
     def _make(
-        self, mailboxes: OrderedDict[Key, Mailbox | Isolated], key: Key, item: LaneItem
+        self, streams: OrderedDict[Key, Mailbox | Isolated], key: Key, item: LaneItem
     ) -> Mailbox | Isolated | None:
         recipe = self._recipes.get((item.pipeline, item.node))
         if recipe is None:
-            if not mailboxes:
+            if not streams:
                 del self._sessions[item.session]
             return None
-        self._make_room(mailboxes)
+        self._make_room(streams)
         worker = self._workers.get((item.pipeline, item.node))
         made: Mailbox | Isolated
         if worker is not None:
             made = Isolated(key, worker)
-            forget = partial(self._call_soon, partial(self._forget, made))
-            made.stream = worker.stream(*key[:3], on_end=forget)
+            made.stream = worker.stream(*key[:3], on_end=partial(self._forget_soon, made))
         else:
-            kind = LoopMailbox if recipe.calling.on_loop else Mailbox
-            made = kind(key, recipe, NodeSession(*key[:3], item.pipeline, item.node))
-        mailboxes[key] = made
+            made = self._mailbox(recipe, NodeSession(*key[:3], item.pipeline, item.node))
+        streams[key] = made
         return made
 
-    def _make_room(self, mailboxes: OrderedDict[Key, Mailbox | Isolated]) -> None:
-        if len(mailboxes) < MAX_INSTANCES:
-            return
-        unused = next((each for each in mailboxes.values() if each.idle), None)
-        if unused is not None:
-            self._counts["evicted"] += 1
-            del mailboxes[unused.key]
-            self._end(unused)
+    def _mailbox(self, recipe: Recipe, session: NodeSession) -> Mailbox:
+        key = (session.id, session.participant, session.stream, session.node)
+        made = Mailbox(key, recipe, session)
+        if recipe.calling.on_loop:
+            self._settle_on(self._lane_for(recipe), made)
+        return made
 
-    def _start(self, mailbox: Mailbox) -> None:
-        if isinstance(mailbox, LoopMailbox):
-            self._runners.submit(mailbox)
-        else:
-            self._pool.submit(lambda: self._work_on_thread(mailbox))
+    def _settle_on(self, lane: LoopLane, mailbox: Mailbox) -> None:
+        if mailbox.lane is not None:
+            mailbox.lane.streams.discard(mailbox)
+        mailbox.lane = lane
+        lane.streams.add(mailbox)
+
+    def _lane_for(self, recipe: Recipe) -> LoopLane:
+        if recipe not in self._blocking:
+            return self._home
+        if len(self._apart) >= MAX_LOOPS:
+            busy = self._apart
+            return min(busy, key=lambda lane: (lane.at_work() is not None, len(lane.streams)))
+        lane = LoopLane("remotemedia-lane-apart", self._answers, self._pool, self._forget_soon)
+        lane.thread.start()
+        self._apart.append(lane)
+        return lane
+
+    def _make_room(self, streams: OrderedDict[Key, Mailbox | Isolated]) -> None:
+        if len(streams) < MAX_INSTANCES:
+            return
+        unused = next((each for each in streams.values() if each.idle), None)
+        if unused is not None:
+            self._answers.counts["evicted"] += 1
+            del streams[unused.key]
+            self._end(unused)
 
     def _end_session(self, session: str) -> None:
         self._ended[session] = None
         while len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
-        for mailbox in list(self._sessions.get(session, {}).values()):
-            self._end(mailbox)
-        self._readable()
+        for stream in list(self._sessions.get(session, {}).values()):
+            self._end(stream)
+        self._take_frames()
 
-    def _end(self, mailbox: Mailbox | Isolated) -> None:
-        if isinstance(mailbox, Isolated):
-            mailbox.worker.end(mailbox.stream)
+    def _end(self, stream: Mailbox | Isolated) -> None:
+        if isinstance(stream, Isolated):
+            stream.worker.end(stream.stream)
             return
-        abandoned, start = mailbox.end()
-        self._complete((item.token, []) for item in abandoned)
+        abandoned, start = stream.end()
+        self._answers.complete([(item.token, []) for item in abandoned])
         if start:
-            self._start(mailbox)
-        elif isinstance(mailbox, LoopMailbox):
-            self._loop.call_later(END_GRACE_SECONDS, self._cancel, mailbox)
+            self._submit(stream)
+        elif stream.lane is not None:
+            stream.lane.cancel(stream, END_GRACE_SECONDS)
 
-    def _cancel(self, mailbox: LoopMailbox) -> None:
-        task = self._runners.waiting(mailbox)
-        if task is not None:
-            task.cancel()
+    def _forget(self, stream: Mailbox | Isolated) -> None:
+        self._remove(stream)
+        if isinstance(stream, Mailbox) and stream.lane is not None:
+            stream.lane.streams.discard(stream)
+            self._close_unused(stream.lane)
 
-    def _forget(self, mailbox: Mailbox | Isolated) -> None:
-        session = mailbox.key[0]
-        mailboxes = self._sessions.get(session)
+    def _remove(self, stream: Mailbox | Isolated) -> None:
+        streams = self._sessions.get(stream.key[0])
         # One that made room is not there any more; another may have taken its place.
-        if mailboxes is not None and mailboxes.get(mailbox.key) is mailbox:
-            del mailboxes[mailbox.key]
-            if not mailboxes:
-                del self._sessions[session]
+        if streams is not None and streams.get(stream.key) is stream:
+            del streams[stream.key]
+            if not streams:
+                del self._sessions[stream.key[0]]
+                self._check_stopped()
+
+    def _close_unused(self, lane: LoopLane) -> None:
+        if lane in self._apart and not lane.streams:
+            self._apart.remove(lane)
+            lane.stop()
 
     def _stop(self, done: Future[None]) -> None:
-        self._stopping = True
+        self._stopped = done
         for session in list(self._sessions):
             self._end_session(session)
-        self._watch(done)
+        self._check_stopped()
 
-    def _watch(self, done: Future[None]) -> None:
-        if not self._sessions:
-            done.set_result(None)
-        elif not done.done():
-            self._loop.call_later(0.01, lambda: self._watch(done))
+    def _check_stopped(self) -> None:
+        if self._stopped is not None and not self._sessions:
+            _settle(self._stopped)
 
     def _busy(self) -> Iterable[str]:
         sessions = list(self._sessions.values())
-        return sorted({key[3] for mailboxes in sessions for key in list(mailboxes)})
+        return sorted({key[3] for streams in sessions for key in list(streams)})
 
-    def _send(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        self._complete(outbox)
+    # On the watch's thread.
 
-    async def _work_on_loop(self, mailbox: LoopMailbox) -> None:
-        waiting = mailbox.waiting
-        while waiting:
-            item = waiting.popleft()
-            done: LaneDone
+    def _blocked(self, lane: LoopLane) -> None:
+        """Go on without a loop that does not turn."""
+        stack = stack_of(lane.thread)
+        with self._lock:
+            guilty = lane.at_work()
+            if lane is not self._home or lane.turned:
+                return
+            name = "something" if guilty is None else f"node {guilty.key[3]}"
+            log.warning("%s blocks the loop of the lanes %s", name, place_of(stack))
+            if guilty is None and len(self._apart) >= MAX_LOOPS:
+                return
+            self._answers.counts["blocked"] += 1
+            self._apart.append(lane)
+            done, held, queued = lane.give_up()
+            if guilty is not None:
+                self._blocking.add(guilty.recipe)
+                done += self._explain(guilty, held.pop(guilty, None), stack)
+            lost = f"the frame is lost: {name} blocked the event loop, and this one begins anew."
+            done += [(token, self._answers.failure(lost)) for token in held.values()]
+            self._answers.complete(done)
+            self._home = home = self._make_home()
+            lane.leave()
+            for mailbox in list(lane.streams):
+                if mailbox is not guilty:
+                    self._move(mailbox, lane, mailbox in queued)
+            self._close_unused(lane)
+        home.call_soon(partial(self._run_tasks, home))
+
+    def _explain(self, guilty: Mailbox, token: int | None, stack: StackSummary) -> list[LaneDone]:
+        """Fail the frame of a node that blocks; one that begins or ends has none."""
+        if token is None:
             try:
-                call = mailbox.call or await self._prepare_on_loop(mailbox)
-                done = (item.token, call.results(await call.begin(item)))
-                mailbox.failing = False
-            except (Exception, SystemExit, asyncio.CancelledError) as error:
-                done = (item.token, self._failed(mailbox, error))
-            # Results are handed back once a turn of the loop, or when there are enough.
-            outbox = self._outbox
-            if not outbox:
-                self._loop.call_soon(self._send)
-            outbox.append(done)
-            if len(outbox) >= SEND_ITEMS:
-                self._send()
-        if mailbox.pause():
-            if mailbox.call is not None:
-                await self._finish_on_loop(mailbox, mailbox.call.node)
-            self._forget(mailbox)
+                token = guilty.waiting.popleft().token
+            except IndexError:
+                return []
+        message = (
+            f"the node blocked the event loop {place_of(stack)}. "
+            'Let it `await`, make it a plain `def`, or set isolation="process".'
+        )
+        text = "".join(["Traceback (most recent call last):\n", *stack.format()])
+        return [(token, self._answers.failure(message, shortened(text)))]
 
-    async def _prepare_on_loop(self, mailbox: Mailbox) -> Call[LaneResult]:
-        recipe = mailbox.recipe
-        node = recipe.node
-        if not isinstance(node, FunctionNode):
-            # Making it and a plain `def initialize` may load a model: not on the loop.
-            node = await asyncio.wrap_future(self._pool.call(node.fresh))
-            await self._step_on_loop(node.initialize)
-        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.results)
-        return mailbox.call
-
-    async def _finish_on_loop(self, mailbox: Mailbox, node: Node) -> None:
-        for step in (node.flush, node.cleanup):
-            try:
-                await self._step_on_loop(step)
-            except (Exception, SystemExit, asyncio.CancelledError):
-                _log.warning("%s of %s failed", step.__name__, mailbox.key[3], exc_info=True)
-
-    async def _step_on_loop(self, step: Callable[[], object]) -> None:
-        if _is_default(step):
+    def _move(self, mailbox: Mailbox, lane: LoopLane, queued: bool) -> None:
+        """Take a stream off a loop that is blocked; `queued` if its runner did not begin yet."""
+        if not mailbox.bound and (queued or not mailbox.running):
+            target = self._lane_for(mailbox.recipe)
+            self._settle_on(target, mailbox)
+            if queued:
+                target.submit_soon(mailbox)
             return
-        if not inspect.iscoroutinefunction(step):
-            value = await asyncio.wrap_future(self._pool.call(step))
+        # The instance may hold on to the loop: another takes its place, and it ends there.
+        ending = mailbox.ended
+        frames, start = mailbox.end()
+        if queued or start:
+            lane.submit_soon(mailbox)
         else:
-            value = step()
-        if isinstance(value, Awaitable):
-            await value
-
-    # On a thread of the pool.
-
-    def _work_on_thread(self, mailbox: Mailbox) -> None:
-        for _ in range(BURST_FRAMES):
-            item = mailbox.take()
-            if item is None:
-                break
-            done: LaneDone
-            try:
-                call = mailbox.call or self._prepare_on_thread(mailbox)
-                done = (item.token, call.on_thread(item))
-                mailbox.failing = False
-            except (Exception, SystemExit) as error:
-                done = (item.token, self._failed(mailbox, error))
-            self._complete([done])
-        else:
-            self._pool.submit(lambda: self._work_on_thread(mailbox))
+            lane.cancel(mailbox)
+        if ending:
+            self._remove(mailbox)
             return
-        if mailbox.ended:
-            if mailbox.call is not None:
-                self._finish_on_thread(mailbox, mailbox.call.node)
-            self._call_soon(lambda: self._forget(mailbox))
-
-    def _prepare_on_thread(self, mailbox: Mailbox) -> Call[LaneResult]:
-        recipe = mailbox.recipe
-        node = recipe.node.fresh()
-        self._step_on_thread(node.initialize)
-        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.results)
-        return mailbox.call
-
-    def _finish_on_thread(self, mailbox: Mailbox, node: Node) -> None:
-        for step in (node.flush, node.cleanup):
-            try:
-                self._step_on_thread(step)
-            except (Exception, SystemExit):
-                _log.warning("%s of %s failed", step.__name__, mailbox.key[3], exc_info=True)
-
-    def _step_on_thread(self, step: Callable[[], object]) -> None:
-        if _is_default(step):
-            return
-        value = step()
-        if isinstance(value, Awaitable):
-            asyncio.run_coroutine_threadsafe(_await(value), self._loop).result()
+        self._answers.counts["restarts"] += 1
+        session = mailbox.session
+        made = self._mailbox(
+            mailbox.recipe, NodeSession(*mailbox.key[:3], session.pipeline, session.node)
+        )
+        self._sessions[session.id][mailbox.key] = made
+        if [item for item in frames if made.put(item)] and made.lane is not None:
+            made.lane.submit_soon(made)
 
     # On any thread.
-
-    def _complete(self, done: Iterable[LaneDone]) -> None:
-        batch = list(done)
-        if not batch:
-            return
-        try:
-            self._engine.complete_lane(batch)
-        except Exception:
-            _log.debug("results were not taken", exc_info=True)
 
     def _completed(self, done: list[Done]) -> None:
         """Take what a worker made of frames."""
@@ -444,9 +466,8 @@ class Lanes:
             if isinstance(result, list):
                 answers.append((token, [self._native(each) for each in result]))
             else:
-                self._counts["failures"] += 1
-                answers.append((token, self._failure(result.message, result.traceback)))
-        self._complete(answers)
+                answers.append((token, self._answers.failure(result.message, result.traceback)))
+        self._answers.complete(answers)
 
     def _native(self, result: object) -> LaneResult:
         """Make a result of a worker what the native runtime takes."""
@@ -468,24 +489,10 @@ class Lanes:
         counts["remotemedia_workers"] = float(sum(each.pid is not None for each in workers))
         return counts
 
-    def _failed(self, mailbox: Mailbox, error: BaseException) -> LaneFailure:
-        self._counts["failures"] += 1
-        if not mailbox.failing:
-            mailbox.failing = True
-            _log.warning("node %s failed", mailbox.key[3], exc_info=error)
-        return self._failure(describe(error), trace(error))
 
-    def _call_soon(self, function: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is left to do
-            self._loop.call_soon_threadsafe(function)
-
-
-async def _await(value: Awaitable[object]) -> None:
-    await value
-
-
-def _is_default(step: Callable[[], object]) -> bool:
-    return getattr(step, "__func__", None) in {Node.initialize, Node.flush, Node.cleanup}
+def _settle(future: Future[None]) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(None)
 
 
 __all__ = ["Lanes", "describe", "trace"]

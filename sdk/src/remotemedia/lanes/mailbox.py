@@ -14,12 +14,13 @@ from remotemedia.lanes.calling import Call, Calling
 
 if TYPE_CHECKING:
     from remotemedia._native import LaneItem, LaneResult
+    from remotemedia.lanes.loops import LoopLane
 
 Key = tuple[str, str, str, str]
 """Session, participant, stream, node."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recipe:
     """What instances are made of."""
 
@@ -34,7 +35,20 @@ class Mailbox:
     """Frames that wait for one instance of a node, and the instance once it is made.
 
     The native runtime hands out a bounded number of frames a node before it wants results, so the
-    queue is bounded there. At most one runner works on a mailbox at a time.
+    queue is bounded there. At most one runner works on a mailbox at a time: it empties `waiting`
+    and then calls `pause`.
+
+    Attributes:
+        key: whose it is.
+        recipe: what its instance is made of.
+        session: what the node is told about the stream.
+        call: the instance, once there is one.
+        failing: its last frame failed.
+        ended: nothing will come any more.
+        lane: the loop that an ``async def`` runs on.
+        bound: the instance may hold on to that loop: it has waited for something there.
+        item: the frame that an ``async def`` works on.
+        waiting: the frames that wait.
     """
 
     key: Key
@@ -43,59 +57,43 @@ class Mailbox:
     call: Call[LaneResult] | None = None
     failing: bool = False
     ended: bool = False
-    """Nothing will come any more."""
+    lane: LoopLane | None = None
+    bound: bool = False
+    item: LaneItem | None = None
     waiting: deque[LaneItem] = field(default_factory=deque)
-    _running: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def put(self, item: LaneItem) -> bool:
-        """Add a frame; True when a runner must be started."""
-        with self._lock:
-            self.waiting.append(item)
-            return self._start()
-
-    def end(self) -> tuple[list[LaneItem], bool]:
-        """Ask for the end: gives the frames that will not be worked on, and whether to start."""
-        with self._lock:
-            self.ended = True
-            abandoned = list(self.waiting)
-            self.waiting.clear()
-            return abandoned, self._start()
-
-    def take(self) -> LaneItem | None:
-        """Give the next frame; None ends the runner, which must then look at `ended`."""
-        with self._lock:
-            if self.waiting:
-                return self.waiting.popleft()
-            self._running = self.ended
-            return None
-
-    @property
-    def idle(self) -> bool:
-        """True while nothing waits and nobody works on it."""
-        with self._lock:
-            return not self._running and not self.waiting
-
-    def _start(self) -> bool:
-        started, self._running = not self._running, True
-        return started
-
-
-class LoopMailbox(Mailbox):
-    """One whose runner is on the thread that puts frames in: nothing needs a lock.
-
-    The runner empties `waiting` itself and then calls `pause`.
-    """
-
-    __slots__ = ()
+    _busy: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the runner, if there is one."""
 
     def put(self, item: LaneItem) -> bool:
         """Add a frame; True when a runner must be started."""
         self.waiting.append(item)
-        started, self._running = not self._running, True
-        return started
+        return self._busy.acquire(blocking=False)
+
+    def end(self) -> tuple[list[LaneItem], bool]:
+        """Ask for the end: gives the frames that will not be worked on, and whether to start."""
+        self.ended = True
+        return self.drain(), self._busy.acquire(blocking=False)
+
+    def drain(self) -> list[LaneItem]:
+        """Take out what waits; a runner may take some at the same time."""
+        drained: list[LaneItem] = []
+        try:
+            while True:
+                drained.append(self.waiting.popleft())
+        except IndexError:
+            return drained
 
     def pause(self) -> bool:
-        """End the runner; True when nothing will come any more."""
-        self._running = self.ended
-        return self.ended
+        """Stop the runner; False when there is more to do, or it has ended."""
+        self._busy.release()
+        return not ((self.waiting or self.ended) and self._busy.acquire(blocking=False))
+
+    @property
+    def running(self) -> bool:
+        """True while somebody works on it, or is about to."""
+        return self._busy.locked()
+
+    @property
+    def idle(self) -> bool:
+        """True while nothing waits and nobody works on it."""
+        return not self._busy.locked() and not self.waiting

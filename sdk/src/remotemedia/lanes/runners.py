@@ -15,25 +15,31 @@ class Runners(Generic[J]):
 
     A task works on one job after another for as long as none waits for anything. One that does has
     its task for itself, and a new task goes on with the rest, so it keeps no other from running.
-    Each job runs in one task from its beginning to its end. To be used on the loop's thread only.
+    Each job runs in one task from its beginning to its end. To be used on the loop's thread only,
+    where nothing else is said.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, run: Callable[[J], Awaitable[None]]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        run: Callable[[J], Awaitable[None]],
+        waits: Callable[[J], None] | None = None,
     ) -> None:
-        """Run jobs on `loop` by `run`, which must not raise."""
+        """Run jobs on `loop` by `run`, which must not raise; `waits` is told of those that wait."""
         self._loop = loop
         self._job = run
+        self._waits = waits
         self._ready: deque[J] = deque()
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._current: J
+        self._current: J | None = None
         self._waiting: dict[J, asyncio.Task[None]] = {}
 
     def submit(self, job: J) -> None:
         """Run `job` soon."""
         self._ready.append(job)
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
 
     def cancel(self, task: asyncio.Task[None]) -> None:
         """Cancel the job that waits in `task`."""
@@ -43,31 +49,53 @@ class Runners(Generic[J]):
         """Give the task of a job that waits for something; no other job will run in it."""
         return self._waiting.get(job)
 
+    def at_work(self) -> J | None:
+        """Give the job that runs now. May be called from any thread."""
+        task = asyncio.current_task(self._loop)
+        if task not in self._tasks:
+            return None
+        resumed = (job for job, each in list(self._waiting.items()) if each is task)
+        return next(resumed, self._current)
+
+    def take_ready(self) -> list[J]:
+        """Take out the jobs that did not begin yet. May be called from any thread."""
+        taken: list[J] = []
+        try:
+            while True:
+                taken.append(self._ready.popleft())
+        except IndexError:
+            return taken
+
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            task = self._loop.create_task(self._run())
-            self._tasks.add(task)
-            task.add_done_callback(self._forget)
-            # It comes right after the task's first step.
-            self._loop.call_soon(self._pump, task)
+        self._scheduled = True
+        task = self._loop.create_task(self._run())
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        # It comes right after the task's first step.
+        self._loop.call_soon(self._pump, task)
 
     def _pump(self, task: asyncio.Task[None]) -> None:
         self._scheduled = False
-        if not task.done():
-            self._waiting[self._current] = task
+        job = self._current
+        if job is not None and not task.done():
+            self._waiting[job] = task
+            if self._waits is not None:
+                self._waits(job)
         if self._ready:
             self._schedule()
 
     async def _run(self) -> None:
         ready, run = self._ready, self._job
         while ready:
-            job = self._current = ready.popleft()
+            try:
+                job = self._current = ready.popleft()
+            except IndexError:
+                return
             await run(job)
             if self._waiting.pop(job, None) is not None:
                 return
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if self._ready:
+        if self._ready and not self._scheduled:
             self._schedule()
