@@ -13,6 +13,7 @@ from remotemedia_signaling.config import ServerConfig
 
 from remotemedia import (
     ManifestError,
+    MediaFileError,
     Node,
     NotInThisVersion,
     ParameterError,
@@ -27,6 +28,7 @@ from remotemedia.nodes import (
     AudioSink,
     AudioSource,
     FileReaderNode,
+    FileWriterNode,
     MixNode,
     TextNode,
     VADNode,
@@ -443,8 +445,6 @@ def several_tracks():
 @pytest.mark.parametrize(
     ("made", "field", "words"),
     [
-        (Pipeline("p", FileReaderNode(path="x.wav"), VADNode()), "nodes[0]", "reading a file"),
-        (Pipeline("p", AudioSource(path="x.wav"), VADNode()), "nodes[0]", "reading a file"),
         (Pipeline("p", AudioSource(), AudioSink()), "nodes[1]", "sending audio"),
         (several_tracks(), "nodes[1]", "a second incoming track"),
         (Pipeline("p", VADNode(runtime_hint="python")), "nodes[0].runtime_hint", "in Python"),
@@ -456,6 +456,44 @@ async def test_what_only_runs_do_is_not_served(runtime, made, field, words):
     assert caught.value.field == field
     assert str(caught.value).startswith('pipeline "p": ')
     assert not runtime.engines
+
+
+@pytest.mark.parametrize("source", [FileReaderNode, AudioSource])
+async def test_files_are_read_in_sessions(runtime, tone, source):
+    made = Pipeline("p", source(path=tone), VADNode())
+    host = await EngineHost.start([made], {}, runtime)
+    (told,) = host.pipelines()
+    assert [(port.id, port.direction, port.kind) for port in told.ports] == [
+        ("input", "in", "audio"),
+        ("results", "out", "results"),
+    ]
+    assert told.manifest == made.serialize()
+    player = runtime.engines[0].pipelines["p"]["nodes"][0]
+    assert player["kind"] == "python"
+    assert player["params"]["entry"] == "remotemedia.nodes.session_files:SessionFile"
+    assert player["outputs"][0]["format"] == {"type": "audio", "rate": 44100, "channels": 2}
+    await host.close()
+
+
+async def test_a_file_that_is_not_there_is_not_served(runtime, tmp_path):
+    made = Pipeline("p", FileReaderNode(path=tmp_path / "none.wav"), VADNode())
+    with pytest.raises(MediaFileError, match="No such file") as caught:
+        await EngineHost.start([made], {}, runtime)
+    assert str(caught.value).startswith('pipeline "p": ')
+    assert not runtime.engines
+
+
+@pytest.mark.parametrize("writer", [FileWriterNode, AudioSink])
+async def test_files_are_written_by_each_session(runtime, writer):
+    made = Pipeline("p", VADNode(), writer(path="out.wav"))
+    with pytest.raises(ParameterError, match=r"every session would write to out\.wav") as caught:
+        await EngineHost.start([made], {}, runtime)
+    assert caught.value.field == "nodes[1].params.path"
+    assert str(caught.value).startswith('pipeline "p": ')
+    host = await EngineHost.start(
+        [Pipeline("p", VADNode(), writer(path="{session}.wav"))], {}, runtime
+    )
+    await host.close()
 
 
 async def test_every_source_is_told(runtime):

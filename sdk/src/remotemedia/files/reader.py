@@ -77,6 +77,11 @@ class AudioReader:
         """How many channels there are."""
         return self.format.channels
 
+    @property
+    def layout(self) -> str:
+        """FFmpeg's name of the channels, such as ``stereo``."""
+        return self._layout
+
     def blocks(self) -> Iterator[Samples]:
         """Give the audio in blocks of a second, ``(n,)`` for one channel or ``(channels, n)``.
 

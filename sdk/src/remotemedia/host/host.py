@@ -306,6 +306,7 @@ def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> li
         ManifestError: one cannot run; the error says which.
         ParameterError: there is none, or two have the same name.
         NotInThisVersion: one does what only runs do.
+        MediaFileError: a file that one reads cannot be read.
     """
     if not pipelines:
         raise ParameterError("there is no pipeline to serve.")
@@ -315,21 +316,20 @@ def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> li
             raise ParameterError(
                 f'two pipelines are called "{name}".', hint="Give one another metadata.name."
             )
-    plans = [pipeline.plan(native=native) for pipeline in pipelines]
+    plans = [pipeline.plan(native=native, served=True) for pipeline in pipelines]
     for plan in plans:
         _check_served(plan)
     return plans
 
 
 def _check_served(plan: Plan) -> None:
-    """Refuse what would be silent in a session: files read, several tracks, audio sent."""
+    """Refuse what would be silent in a session: several tracks, audio sent."""
     tracks = [
         source.id
         for source in plan.resolved.sources
         if source.id in plan.nodes and source.format.audio is not None
     ]
-    later = [(name, "reading a file in a session") for name in plan.files]
-    later += [(name, "a second incoming track") for name in tracks[1:] if name not in plan.files]
+    later = [(name, "a second incoming track") for name in tracks[1:]]
     later += [(name, "sending audio to peers") for name in plan.sinks]
     for name, what in later:
         index = list(plan.nodes).index(name)
