@@ -82,8 +82,10 @@ export class PipelineChoice {
     return undefined;
   }
 
-  /** The nodes that the user wrote. */
+  /** The nodes that the user wrote: those of the package that read and write files run in Python, too. */
   get pythonNodes(): string[] {
-    return (this.info?.nodes ?? []).filter(({ kind }) => /^python/i.test(kind)).map(({ id }) => id);
+    return (this.info?.nodes ?? [])
+      .filter(({ kind, params: { entry } }) => /^python/i.test(kind) && !(typeof entry === 'string' && entry.startsWith('remotemedia.')))
+      .map(({ id }) => id);
   }
 }

@@ -15,8 +15,9 @@ class AudioSource(BuiltinNode):
     """Where audio comes in.
 
     Served, it is the peer's incoming track; in ``run(data)`` the given data, and with several
-    sources ``run({"id": data})``. With `path` it is always that file. Where a run is given nothing
-    it is the microphone, until Ctrl-C, which needs ``remotemedia[mic]``.
+    sources ``run({"id": data})``. With `path` it is always that file; served, each stream of a
+    session hears it from its start, for as long as audio comes in, and silence after its end. Where
+    a run is given nothing it is the microphone, until Ctrl-C, which needs ``remotemedia[mic]``.
 
     Args:
         path: a file that PyAV reads, seen from the manifest's folder; None is what is given.

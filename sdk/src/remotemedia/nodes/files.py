@@ -28,7 +28,8 @@ class FileReaderNode(BuiltinNode):
     """Read a file: a source of audio, like ``AudioSource(path=...)``.
 
     Whatever PyAV reads is decoded as it goes, brought to the format that the nodes want which it
-    feeds. Its media time is the file's; where the file ends, the input ends.
+    feeds. Its media time is the file's; where the file ends, the input ends. Served, each stream of
+    a session hears it from its start, for as long as audio comes in, and silence after its end.
 
     Args:
         path: the file, seen from the manifest's folder.
