@@ -92,6 +92,10 @@ class Limits(Section):
     """Largest WebSocket message; more closes the socket with code 1009."""
     concurrent_offers: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 64
     """Offers answered at the same time; more are answered with 429 and Retry-After."""
+    new_sessions_per_second: Annotated[float, Field(strict=True, gt=0, le=100_000)] = 50.0
+    """Offers that open or join a session, whoever makes them; more are answered with 429."""
+    new_sessions_at_once: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 100
+    """How many of them may come at once after a quiet time."""
     websockets: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 256
     """Open WebSockets; more are answered with 429."""
     event_streams: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 256

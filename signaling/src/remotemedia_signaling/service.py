@@ -15,6 +15,7 @@ from remotemedia_signaling.errors import ApiError, ErrorCode
 from remotemedia_signaling.host import Answer, Offer, PipelineHost
 from remotemedia_signaling.messages import TrickleBody
 from remotemedia_signaling.metrics import HttpMetrics
+from remotemedia_signaling.rate import TokenBucket
 
 logger = logging.getLogger("remotemedia.signaling")
 
@@ -40,6 +41,10 @@ class Service:
         self.stopping = asyncio.Event()
         self._draining = False
         self._offers = 0
+        limits = config.limits
+        self._new_sessions = TokenBucket(
+            limits.new_sessions_per_second, limits.new_sessions_at_once
+        )
         self._streams = 0
         self._ready: asyncio.Task[None] | None = None
         self._ready_at = 0.0
@@ -63,12 +68,12 @@ class Service:
                 hint="try again in a moment",
             )
 
-    def full(self, what: str) -> ApiError:
+    def full(self, what: str, retry_after: float | None = None) -> ApiError:
         """Make the error of a bound that is reached."""
         return ApiError(
             ErrorCode.SERVER_FULL,
             f"the server is full: {what}",
-            retry_after=self.config.timeouts.retry_after_s,
+            retry_after=retry_after or self.config.timeouts.retry_after_s,
             hint="try again after the time in Retry-After",
         )
 
@@ -100,6 +105,8 @@ class Service:
         limit = self.config.limits.concurrent_offers
         if self._offers >= limit:
             raise self.full(f"{limit} offers are being answered")
+        if offer.pc_id is None:
+            self._admit_new_session()
         self._offers += 1
         self.metrics.offers_in_flight.set(self._offers)
         try:
@@ -107,6 +114,13 @@ class Service:
         finally:
             self._offers -= 1
             self.metrics.offers_in_flight.set(self._offers)
+
+    def _admit_new_session(self) -> None:
+        # Those about a connection that is there are limited by the runtime, one by one.
+        wait = self._new_sessions.take(asyncio.get_running_loop().time())
+        if wait > 0.0:
+            limit = self.config.limits.new_sessions_per_second
+            raise self.full(f"more than {limit:g} new sessions a second", retry_after=wait)
 
     async def trickle(self, body: TrickleBody) -> None:
         """Hand candidates to the host."""
