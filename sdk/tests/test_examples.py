@@ -86,6 +86,32 @@ def test_own_nodes(engine, lanes):
     assert engine.result(101) == []
 
 
+def test_robot(engine, lanes):
+    lanes(load_pipeline(str(EXAMPLES / "robot.py")))
+    told = {"node": "robot-1", "pipeline": "robot", "rate": 48000}
+    engine.push(frame(0, 0.5, **told), frame(1, 0.5, **told))
+    for token in (0, 1):
+        (said,) = engine.result(token)
+        at = token * 0.02 + np.arange(320) / 48000
+        assert said.dtype == np.float32
+        assert np.allclose(said, 0.5 * np.sin(2 * np.pi * 60 * at), atol=1e-5)
+
+
+async def test_robot_is_written(server, tone, short, tmp_path, monkeypatch):
+    from remotemedia.client.track import AudioTrack
+
+    monkeypatch.setattr("remotemedia.client.session.QUIET_AUDIO_SECONDS", 0.3)
+    with pytest.raises(SystemExit, match="sends no audio"):
+        await load("robot.py")(server.url, str(tone), str(tmp_path / "none.wav"))
+    server.voice = AudioTrack()
+    saying = asyncio.create_task(server.voice.put(np.full(48000, 8000, np.int16)))
+    await load("robot.py")(server.url, str(tone), str(tmp_path / "back.wav"))
+    await saying
+    with AudioReader(tmp_path / "back.wav") as reader:
+        assert (reader.rate, reader.channels) == (48000, 1)
+        assert 0.85 <= sum(map(len, reader.blocks())) / 48000 <= 1.0
+
+
 def test_the_node_of_the_pipelines(engine, lanes):
     lanes(load_pipeline(str(PIPELINES / "mic-python.yaml")))
     levels = [0.0, 0.5, 0.02, 0.5, *[0.001] * 60]
