@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from remotemedia.lanes.calling import Call
 from remotemedia.workers.link import Link
-from remotemedia.workers.pulse import Pulse
+from remotemedia.workers.pulse import ALONE_SECONDS, TICK_SECONDS, Pulse
 from remotemedia.workers.streams import ChildStream, Streams, failure, log
 from remotemedia.workers.work import Frame, Work
 
@@ -85,6 +85,7 @@ class Crew:
         try:
             if not self._streams.quitting:
                 self._streams.take(self._link.receive())
+                self._pulse.seconds = ALONE_SECONDS if self._streams.alone else TICK_SECONDS
         finally:
             self._progress += 1
             self._pulse.wake()

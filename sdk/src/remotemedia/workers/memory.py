@@ -31,7 +31,7 @@ class Memory:
         """Map the file of `fd`, which may be closed afterwards."""
         mapping = mmap.mmap(fd, _SIZE)
         self._floats: Samples = np.frombuffer(mapping, np.float32, offset=_HEADER_BYTES)
-        self._beat = np.frombuffer(mapping, np.uint64, 1)
+        self._beat = memoryview(mapping)[:8].cast("Q")
 
     @staticmethod
     def create() -> int:
@@ -59,9 +59,9 @@ class Memory:
 
     def beat(self) -> None:
         """Show that the worker is alive."""
-        self._beat[0] += np.uint64(1)
+        self._beat[0] = (self._beat[0] + 1) % 2**64
 
     @property
     def beats(self) -> int:
         """How often it did."""
-        return int(self._beat[0])
+        return self._beat[0]

@@ -90,6 +90,11 @@ class Streams:
         self._streams: dict[int, ChildStream] = {}
         self.quitting = False
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is one stream at most, which keeps nobody waiting."""
+        return len(self._streams) <= 1
+
     def take(self, messages: list[tuple[Head, bytes]]) -> None:
         """Do what the parent says; no messages are its end."""
         if not messages:
