@@ -153,7 +153,7 @@ def test_inspect_draws(run, manifest, native):
         "resample.1",
         "vad",
     ]
-    assert run("inspect", str(manifest), "--json", "--mermaid")[0] == exits.INVALID
+    assert run("inspect", str(manifest), "--json", "--mermaid")[0] == exits.USAGE
 
 
 def test_validate_shows_every_problem(run, tmp_path):
@@ -271,9 +271,7 @@ async def test_call_writes_what_comes_back(run, server, voice, tone, tmp_path, e
     from remotemedia.files import AudioReader
 
     path = tmp_path / f"out.{ending}"
-    code, out, err = await asyncio.to_thread(
-        run, "call", server.url, str(tone), "--fast", "-o", str(path)
-    )
+    code, out, err = await asyncio.to_thread(run, "call", server.url, str(tone), "-o", str(path))
     assert (code, err) == (0, "")
     assert re.search(r"0\.9\d s of audio came back", out)
     with AudioReader(path) as reader:
@@ -300,6 +298,10 @@ def test_call_knows_what_it_can_write(run, tone, tmp_path):
     code, _, err = run("call", "http://127.0.0.1:9/x", str(tone), "-o", str(tmp_path / "out.jsonl"))
     assert code == exits.INVALID
     assert ".flac" in err
+    output = str(tmp_path / "out.wav")
+    code, _, err = run("call", "http://127.0.0.1:9/x", str(tone), "-o", output, "--fast")
+    assert code == exits.INVALID
+    assert "-o: audio comes back in real time" in err
 
 
 def test_call_without_a_server_or_a_file(run, tone, tmp_path, monkeypatch):
@@ -348,11 +350,13 @@ def test_serve_refuses_a_wrong_configuration(run, native, manifest, tmp_path, op
     assert words in err
 
 
-def test_serve_without_the_runtime(run, manifest, monkeypatch):
+def test_serve_what_must_run_natively_without_the_runtime(run, tmp_path, monkeypatch):
+    path = tmp_path / "mic.yaml"
+    path.write_text("nodes: [{id: vad, node_type: VADNode, runtime_hint: rust}]")
     monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "0")
-    code, _, err = run("serve", str(manifest))
+    code, _, err = run("serve", str(path))
     assert code == exits.NO_RUNTIME
-    assert "REMOTEMEDIA_USE_RUST=0" in err
+    assert '"vad" must run natively: REMOTEMEDIA_USE_RUST=0' in err
 
 
 SERVE = """
@@ -390,6 +394,24 @@ def test_serve_says_where_and_ends_cleanly(manifest, tmp_path, how, page):
     process.send_signal(how)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_serve_without_the_runtime_warns_once_and_ends_cleanly(manifest):
+    command = [sys.executable, "-um", "remotemedia", "serve", manifest, "--port", "0"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REMOTEMEDIA_USE_RUST": "0", "COLUMNS": "1000"},
+    )
+    while process.stdout.readline() != "Ctrl-C ends it\n":
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    (warning,) = err.splitlines()
+    assert "REMOTEMEDIA_USE_RUST=0 switches it off" in warning
 
 
 def test_every_address_is_shown(capsys, monkeypatch):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from remotemedia_signaling import ServerConfig, SignalingServer, run_server
 
-from remotemedia.host import EngineHost
+from remotemedia.host import start_host
 
 if TYPE_CHECKING:
     from remotemedia.pipeline import Pipeline
@@ -39,7 +39,8 @@ async def serve(
         tls: make a certificate and speak HTTPS.
 
     Raises:
-        RuntimeMissing: the native runtime is absent.
+        RuntimeMissing: a node must run natively and the native runtime is absent, or a package is
+            missing that a node needs without it.
         ManifestError: a pipeline cannot run.
         ConfigError: the address or the port cannot be used.
     """
@@ -64,17 +65,17 @@ async def serve_with(
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, SWITCH_INTERVAL))
-    engine_host = await EngineHost.start(pipelines, config.engine_settings())
+    host = await start_host(pipelines, config.engine_settings())
     try:
         await run_server(
-            engine_host,
+            host,
             config,
-            on_shutdown=engine_host.drain,
+            on_shutdown=host.drain,
             on_started=on_started,
             stop=stop,
         )
     finally:
-        await engine_host.close()
+        await host.close()
         sys.setswitchinterval(before)
 
 

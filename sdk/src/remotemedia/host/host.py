@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -157,7 +157,7 @@ class EngineHost:
         """Create, join, renegotiate or replace a connection."""
         request: dict[str, object] = {"sdp": offer.sdp}
         if offer.join is None and offer.pc_id is None:
-            request["pipeline"] = self._name(offer.pipeline)
+            request["pipeline"] = find_pipeline(offer.pipeline, self._plans)
         elif offer.pipeline is not None:
             request["pipeline"] = offer.pipeline
         rest = {"pc_id": offer.pc_id, "join": offer.join, "restart_pc": offer.restart_pc}
@@ -239,25 +239,6 @@ class EngineHost:
                 figures[f'remotemedia_dropped_total{{cause="{cause}"}}'] = float(count)
         return figures
 
-    def _name(self, name: str | None) -> str:
-        if name is None and len(self._plans) == 1:
-            return next(iter(self._plans))
-        if name is None:
-            raise HostError(
-                UNKNOWN_PIPELINE,
-                "this server has several pipelines: say which.",
-                field="pipeline",
-                hint="Known: " + ", ".join(sorted(self._plans)) + ".",
-            )
-        if name not in self._plans:
-            raise HostError(
-                UNKNOWN_PIPELINE,
-                f'there is no pipeline "{name[:64]}".',
-                field="pipeline",
-                hint=did_you_mean(name, self._plans),
-            )
-        return name
-
     def _undo(self, call: asyncio.Future[str]) -> None:
         """End a connection whose offer was given up on."""
         if call.cancelled() or call.exception() is not None or self._closed:
@@ -295,6 +276,31 @@ class EngineHost:
                 _log.info("session %s ended: %s", session, told.get("reason"))
 
 
+def find_pipeline(name: str | None, known: Collection[str]) -> str:
+    """Give the name of the pipeline that an offer asks for; the only one needs no name.
+
+    Raises:
+        HostError: it is not served; the hint says what is.
+    """
+    if name is None and len(known) == 1:
+        return next(iter(known))
+    if name is None:
+        raise HostError(
+            UNKNOWN_PIPELINE,
+            "this server has several pipelines: say which.",
+            field="pipeline",
+            hint="Known: " + ", ".join(sorted(known)) + ".",
+        )
+    if name not in known:
+        raise HostError(
+            UNKNOWN_PIPELINE,
+            f'there is no pipeline "{name[:64]}".',
+            field="pipeline",
+            hint=did_you_mean(name, known),
+        )
+    return name
+
+
 def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> list[Plan]:
     """Plan pipelines that are served together.
 
@@ -308,6 +314,19 @@ def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> li
         NotInThisVersion: one does what only runs do.
         MediaFileError: a file that one reads cannot be read.
     """
+    check_names(pipelines)
+    plans = [pipeline.plan(native=native, served=True) for pipeline in pipelines]
+    for plan in plans:
+        _check_served(plan)
+    return plans
+
+
+def check_names(pipelines: Sequence[Pipeline]) -> None:
+    """Refuse to serve nothing, or two pipelines of one name.
+
+    Raises:
+        ParameterError: so it is.
+    """
     if not pipelines:
         raise ParameterError("there is no pipeline to serve.")
     names = [pipeline.name for pipeline in pipelines]
@@ -316,10 +335,6 @@ def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> li
             raise ParameterError(
                 f'two pipelines are called "{name}".', hint="Give one another metadata.name."
             )
-    plans = [pipeline.plan(native=native, served=True) for pipeline in pipelines]
-    for plan in plans:
-        _check_served(plan)
-    return plans
 
 
 def _check_served(plan: Plan) -> None:

@@ -25,6 +25,7 @@ from remotemedia.errors import (
 from remotemedia.host.python import hooks
 from remotemedia.host.python.faults import RuntimeFault, fault
 from remotemedia.host.python.instance import Program
+from remotemedia.host.python.loop import MediaLoop
 from remotemedia.host.python.peer import Network
 from remotemedia.host.python.session import Losses, Notification, Shared
 from remotemedia.host.python.sessions import Limits, Request, Sessions
@@ -52,18 +53,15 @@ class Engine:
         """Start the thread.
 
         Args:
-            config_json: as the native engine takes it. `reactors` means nothing here, and
-                `media_ports` cannot be honoured: aiortc takes any free port.
+            config_json: as the native engine takes it. `reactors` means nothing here; of
+                `media_ports` each connection takes one at each address.
 
         Raises:
-            RuntimeFault: the configuration is not valid.
+            RuntimeFault: the configuration is not valid, or none of the ports is free.
         """
         config = json.loads(config_json)
         limits, network = _limits(config), _network(config)
-        if tuple(config.get("media_ports") or (0, 0)) != (0, 0):
-            _log.warning(
-                "media_ports is not honoured without the native module: aiortc takes any free port"
-            )
+        self._loop = MediaLoop(_ports(config))
         self._lane: WakeQueue[LaneItem] = WakeQueue(MAX_WAITING_LANE_ITEMS)
         self._notifications: WakeQueue[Notification] = WakeQueue(
             MAX_WAITING_NOTIFICATIONS, lambda each: each.is_event
@@ -77,7 +75,6 @@ class Engine:
             losses=Losses(),
         )
         self._closed = False
-        self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_unhandled)
         self._thread = threading.Thread(target=self._run, name="remotemedia-media", daemon=True)
         self._thread.start()
@@ -246,6 +243,13 @@ def _limits(config: Mapping[str, object]) -> Limits:
         return Limits(**bounds)
     except TypeError as error:
         raise fault(INVALID_PARAMETER, str(error), "limits") from None
+
+
+def _ports(config: Mapping[str, object]) -> tuple[int, int]:
+    given = config.get("media_ports")
+    if not isinstance(given, list) or len(given) != len(("first", "last")):
+        return 0, 0
+    return int(given[0]), int(given[1])
 
 
 def _network(config: Mapping[str, object]) -> Network:

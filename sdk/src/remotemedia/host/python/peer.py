@@ -29,6 +29,7 @@ from remotemedia.host.python.faults import (
     FINGERPRINT_MISMATCH,
     ICE_TIMEOUT,
     INTERNAL,
+    SERVER_FULL,
     TOO_MANY_CANDIDATES,
     RuntimeFault,
     fault,
@@ -127,6 +128,7 @@ class Track:
         """Listen no more."""
         if self.task is not None:
             self.task.cancel()
+        self.converter.close()
 
 
 class Peer:
@@ -232,9 +234,9 @@ class Peer:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        for track in self._tracks.values():
+            track.stop()
         tasks = [track.task for track in self._tracks.values() if track.task is not None]
-        for task in tasks:
-            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._peer.close()
 
@@ -295,6 +297,8 @@ class Peer:
 
         candidates = [each[2:] for each in lines if each.startswith("a=candidate:")]
         candidates = list(dict.fromkeys(candidates))
+        if not candidates:
+            raise fault(SERVER_FULL, "no media port is free", hint="try again later")
         return Local(
             ufrag=first("ice-ufrag:"),
             pwd=first("ice-pwd:"),

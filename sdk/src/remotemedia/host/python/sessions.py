@@ -112,7 +112,10 @@ class Sessions:
 
     def close_session(self, name: str, reason: str) -> None:
         """End a session: its participants are told ``bye`` with the reason."""
-        self.session(name).begin_close(End(reason))
+        session = self.session(name)
+        if session.closing is not None:
+            raise fault(CONFLICT, "the session is ending")
+        session.begin_close(End(reason))
 
     def observe(self, name: str, on: bool) -> None:
         """Switch on or off that a session's messages come as notifications too."""
@@ -306,7 +309,8 @@ class Sessions:
 
 
 def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(17)}"
+    # The native engine's go on in hexadecimal digits: no id is of both.
+    return f"{prefix}_p{secrets.token_hex(16)}"
 
 
 def _bug() -> RuntimeFault:

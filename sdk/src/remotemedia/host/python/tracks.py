@@ -54,6 +54,8 @@ class Converter:
         self._resampler: AudioResampler | None = None
         self._rate = 0
         self._given = 0
+        self._taken = 0
+        self._ready: Samples = np.zeros((wanted.channels, 0), np.float32)
 
     def push(self, frame: AudioFrame) -> Iterator[Piece]:
         """Take a decoded frame, whose time is an RTP timestamp."""
@@ -71,14 +73,36 @@ class Converter:
         self.stats.frames += 1
         yield from self._convert(samples, frame.sample_rate)
 
+    def close(self) -> None:
+        """Give the resampler's threads back, before Python finds that nobody needs it."""
+        self._resampler = None
+
     def _convert(self, samples: Samples, rate: int) -> Iterator[Piece]:
         if rate != self._wanted.rate:
-            samples = self._resampled(samples, rate)
+            samples = self._steady(self._resampled(samples, rate), samples.shape[1], rate)
         count = samples.shape[1]
         if count:
             pts_us = self._given * _MICROS // self._wanted.rate
             self._given += count
             yield Piece(pts_us, samples)
+
+    def _steady(self, made: Samples, taken: int, rate: int) -> Samples:
+        """Give as much as was taken: the resampler holds some back, here about a millisecond.
+
+        What it owes at first is silence before it all, so that the frames of a track are as long as
+        its packets.
+        """
+        first = self._taken == 0
+        self._ready = np.concatenate([self._ready, made], axis=1)
+        owed = (self._taken + taken) * self._wanted.rate // rate
+        owed -= self._taken * self._wanted.rate // rate
+        self._taken += taken
+        if first:
+            lead = max(owed - self._ready.shape[1], 0) + (rate % self._wanted.rate != 0)
+            silence = np.zeros((len(made), lead), np.float32)
+            self._ready = np.concatenate([silence, self._ready], axis=1)
+        given, self._ready = self._ready[:, :owed], self._ready[:, owed:]
+        return np.ascontiguousarray(given)
 
     def _resampled(self, samples: Samples, rate: int) -> Samples:
         layout = "stereo" if len(samples) == _STEREO else "mono"
