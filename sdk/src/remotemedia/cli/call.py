@@ -52,7 +52,7 @@ async def call(options: CallOptions, output: Console) -> None:
     Raises:
         RemoteMediaError: it failed; see `remotemedia.client.connect`.
     """
-    check_output(options.output)
+    check_output(options.output, fast=options.fast)
     source: _Source = _Heard() if options.file is None else _File(options.file)
     with _progress(output, hidden=options.as_json) as progress:
         task = progress.add_task("connecting", total=source.seconds)

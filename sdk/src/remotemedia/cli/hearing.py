@@ -176,13 +176,25 @@ class Hearers:
             each.close()
 
 
-def check_output(path: Path | None) -> None:
-    """Refuse a file of no kind that can be written, before anybody is called.
+def check_output(path: Path | None, *, fast: bool) -> None:
+    """Refuse a file that cannot be written, before anybody is called.
+
+    Args:
+        path: the file.
+        fast: whether audio is sent faster than real time.
 
     Raises:
-        ParameterError: it is none.
+        ParameterError: it is of no kind that is written, or would have gaps.
     """
-    if path is not None and not is_audio(path):
+    if path is None:
+        return
+    if fast:
+        raise ParameterError(
+            "audio comes back in real time: sent faster, most of it would be left out.",
+            field="-o",
+            hint="Leave --fast out.",
+        )
+    if not is_audio(path):
         raise ParameterError(
             f'"{path.name}" is no kind of audio file that can be written.',
             field="-o",
