@@ -52,10 +52,13 @@ async def gathered(session):
 async def test_audio_comes_back_as_events(server, voice, listen_only):
     async with connect(server.url, listen_only=listen_only) as session:
         assert session.audio_format == AudioFormat(48000)
-        saying = asyncio.create_task(voice.put(tone()))
-        await session.finish()
-        await saying
-        events = await gathered(session)
+        saying = asyncio.create_task(voice.put(tone(2.0)))
+        events = []
+        async for each in session:
+            events.append(each)
+            if len(events) == 50:
+                break
+    saying.cancel()
     assert [each.seq for each in events] == list(range(len(events)))
     assert {each.session for each in events} == {"s_1"}
     assert {each.samples.shape for each in events} == {(960,)}
@@ -63,14 +66,12 @@ async def test_audio_comes_back_as_events(server, voice, listen_only):
     assert events[0].pts_ms == 0.0
     heard = np.concatenate([each.samples for each in events])
     assert heard.dtype == np.float32
-    # aiortc keeps the last packets to itself.
-    assert 0.85 <= len(heard) / RATE <= 1.0
     assert np.sqrt(np.mean(heard[9600:38400] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
 async def test_finish_waits_for_what_is_still_said(server, voice):
     saying = []
-    async with connect(server.url, listen_only=True) as session:
+    async with connect(server.url) as session:
 
         def flush(channel, control):
             channel.send(f'{{"v":1,"type":"flushed","id":{control["id"]}}}')
@@ -86,12 +87,13 @@ async def test_finish_waits_for_what_is_still_said(server, voice):
     assert (loud[-1] - loud[0]) / RATE == pytest.approx(1.0, abs=0.03)
 
 
-async def test_finish_does_not_wait_for_ever(server, voice):
-    async with connect(server.url, listen_only=True) as session:
+@pytest.mark.parametrize(("listen_only", "tail"), [(False, 0.5), (True, 30.0)])
+async def test_finish_does_not_wait_for_ever(server, voice, listen_only, tail):
+    async with connect(server.url, listen_only=listen_only) as session:
         chatter = asyncio.create_task(voice.put(tone(30)))
-        await asyncio.wait_for(session.finish(tail=0.5), 5)
+        await asyncio.wait_for(session.finish(tail=tail), 5)
         assert not chatter.done()
-        assert 0 < len(await gathered(session)) < 100
+        assert len(await gathered(session)) < 100
     chatter.cancel()
 
 

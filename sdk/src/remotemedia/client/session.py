@@ -161,7 +161,7 @@ class Session:
         """Say that no more audio comes. Events go on until every result has come, then end.
 
         Where the pipeline sends audio back, they go on until it has been silent for a second, as
-        what it still has to say takes its time.
+        what it still has to say takes its time. Who only listens hears others, and does not wait.
 
         Args:
             tail: for how long audio that still comes back is waited for, at most, in seconds.
@@ -178,7 +178,8 @@ class Session:
             await self.control("flush")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._until_quiet(), MAX_QUIET_SECONDS)
-        if self._hearing is not None:
+        # Who sends nothing hears the others, who may go on for long.
+        if self._hearing is not None and self._track is not None:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._hearing.silence(QUIET_AUDIO_SECONDS), tail)
         self._inbox.end()
