@@ -128,8 +128,8 @@ def test_a_file_that_fails_does_not_stop_the_rest(run, vad, talk, tmp_path):
     code, out, err = run(vad, talk("a.wav"), "bad.wav", "none.wav", talk("b.wav"), "--jobs", "2")
     assert code == exits.SOME_FAILED == 10
     assert out.count("1 segment") == 2
-    assert "bad.wav: " in err
-    assert "none.wav: No such file" in err
+    assert "error: bad.wav is no media file." in err
+    assert "error: none.wav: No such file" in err  # its name once
     assert "2 of 4 inputs failed" in err
 
 
@@ -144,11 +144,25 @@ def test_which_file_an_event_is_of(run, vad, talk):
     [
         (("vad.yaml", "none.wav"), exits.UNREADABLE, "No such file"),
         (("none.yaml", "talk.wav"), exits.INVALID, "none.yaml"),
-        (("vad.yaml",), exits.INVALID, "nothing was given"),
-        (("vad.yaml", "talk.wav", "-o", "out.txt"), exits.INVALID, "no kind of file"),
-        (("vad.yaml", "talk.wav", "-o", "talk.wav"), exits.INVALID, "over an input"),
-        (("vad.yaml", "talk.wav", "talk.wav", "-o", "x.jsonl"), exits.INVALID, "Name a folder"),
-        (("vad.yaml", "talk.wav", "talk.wav", "-o", "{stem}.jsonl"), exits.INVALID, "twice"),
+        (("talk.wav", "vad.yaml"), exits.INVALID, "The pipeline comes first"),
+        (("folder", "talk.wav"), exits.INVALID, '"folder" is a folder, no pipeline'),
+        (
+            ("broken.py", "talk.wav"),
+            exits.INVALID,
+            'error: "broken.py" failed to import: NameError',
+        ),
+        (("vad.yaml", "folder"), exits.UNREADABLE, "folder is a folder. Name its files: folder/*"),
+        (("vad.yaml", "empty.wav"), exits.UNREADABLE, "error: empty.wav is empty. ["),
+        (("vad.yaml", "broken.py"), exits.UNREADABLE, "error: broken.py is no media file. ["),
+        (("file.yaml", "talk.wav"), exits.USAGE, "name the files that they read"),
+        (("vad.yaml", "talk.wav", "-o", "talk.wav/x.jsonl"), exits.UNREADABLE, "File exists"),
+        (("app.py:quiet", "talk.wav", "-o", "talk.wav/x.flac"), exits.UNREADABLE, "File exists"),
+        (("vad.yaml", "talk.wav", "-o", "full.jsonl"), exits.UNREADABLE, "No space left"),
+        (("vad.yaml",), exits.USAGE, "nothing was given"),
+        (("vad.yaml", "talk.wav", "-o", "out.txt"), exits.USAGE, "no kind of file"),
+        (("vad.yaml", "talk.wav", "-o", "talk.wav"), exits.USAGE, "over an input"),
+        (("vad.yaml", "talk.wav", "talk.wav", "-o", "x.jsonl"), exits.USAGE, "Name a folder"),
+        (("vad.yaml", "talk.wav", "talk.wav", "-o", "{stem}.jsonl"), exits.USAGE, "twice"),
         (("app.py:broken", "talk.wav"), exits.NODE_FAILED, "fails-1: ValueError: never"),
         (("app.py:some", "talk.wav", "-o", "x.wav"), exits.UNREADABLE, "gave no audio"),
     ],
@@ -157,6 +171,14 @@ def test_what_goes_wrong_has_an_exit_code(
     run, vad, program, talk, tmp_path, arguments, code, words
 ):
     talk()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "broken.py").write_text("nothing")
+    (tmp_path / "full.jsonl").symlink_to("/dev/full")
+    (tmp_path / "file.yaml").write_text(
+        "nodes:\n  - {id: file, node_type: FileReaderNode, params: {path: talk.wav}}\n"
+        "  - {id: level, node_type: LevelMeterNode}\n"
+    )
     got, _, err = run(*arguments)
     assert got == code
     assert words in err

@@ -76,7 +76,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "media file"), (b"no audio" * 100, "media file")]
+    ("content", "words"), [(b"", "is empty"), (b"no audio" * 100, "is no media file")]
 )
 def test_what_is_no_media_is_told(tmp_path, content, words):
     path = tmp_path / "a.wav"

@@ -17,6 +17,7 @@ from remotemedia.errors import (
     MediaFileError,
     NodeError,
     NotInThisVersion,
+    ParameterError,
     RemoteMediaError,
     RuntimeMissing,
     ServerRefused,
@@ -53,6 +54,10 @@ EXIT_CODES = {
 """What the exit codes mean."""
 
 
+class WrongUse(ParameterError):  # noqa: N818 - what happened
+    """The command line itself is wrong."""
+
+
 class SomeFailed(RemoteMediaError):  # noqa: N818 - what happened
     """Some of several inputs failed; each was told of."""
 
@@ -61,6 +66,7 @@ class SomeFailed(RemoteMediaError):  # noqa: N818 - what happened
 
 _BY_ERROR: tuple[tuple[type[RemoteMediaError], int], ...] = (
     (NotInThisVersion, USAGE),
+    (WrongUse, USAGE),
     (ManifestError, INVALID),
     (MediaFileError, UNREADABLE),
     (ServerUnreachable, UNREACHABLE),

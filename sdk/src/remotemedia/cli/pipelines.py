@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from remotemedia.errors import ManifestError
+from remotemedia.errors import ManifestError, ParameterError
 from remotemedia.nodes.python import load_entry, load_module
 from remotemedia.pipeline import Pipeline
 
@@ -19,17 +19,26 @@ def load_pipeline(named: str) -> Pipeline:
     """
     if Path(named).suffix in _MANIFESTS:
         return Pipeline.from_file(named)
-    if named.endswith(".py"):
-        return _only_pipeline(named)
-    if ":" in named:
-        found = load_entry(named)
-        if isinstance(found, Pipeline):
-            return found
-        raise ManifestError(f'"{named}" is a {type(found).__name__}, not a Pipeline.')
+    try:
+        if named.endswith(".py"):
+            return _only_pipeline(named)
+        if ":" in named:
+            return _pipeline_at(named)
+    except ParameterError as error:
+        # The field that it would be of in a manifest says nothing here.
+        raise ManifestError(error.message, hint=error.hint) from error.__cause__
+    what = "is a folder, no pipeline" if Path(named).is_dir() else "is no pipeline"
     raise ManifestError(
-        f'"{named}" is no pipeline.',
-        hint="Name a .yaml or .json manifest, or a Pipeline as app.py:name.",
+        f'"{named}" {what}.',
+        hint="The pipeline comes first: a .yaml or .json manifest, or a Pipeline as app.py:name.",
     )
+
+
+def _pipeline_at(entry: str) -> Pipeline:
+    found = load_entry(entry)
+    if isinstance(found, Pipeline):
+        return found
+    raise ManifestError(f'"{entry}" is a {type(found).__name__}, not a Pipeline.')
 
 
 def _only_pipeline(path: str) -> Pipeline:

@@ -16,8 +16,9 @@ from remotemedia.cli import exits
 from remotemedia.cli.parallel import run_all
 from remotemedia.cli.progress import Display
 from remotemedia.cli.work import EVENTS_SUFFIX, Failed, Job, Telling, work
-from remotemedia.errors import ParameterError, RemoteMediaError
+from remotemedia.errors import RemoteMediaError
 from remotemedia.files import AUDIO_FORMATS, is_audio
+from remotemedia.nodes.endpoints import AudioSource
 from remotemedia.running import runs
 
 if TYPE_CHECKING:
@@ -101,14 +102,27 @@ def jobs_of(pipeline: Pipeline, options: RunOptions) -> list[Job]:
     """Find out what is to be run, and where its results go.
 
     Raises:
-        ParameterError: an input is missing, or outputs would meet.
+        exits.WrongUse: an input is missing, or outputs would meet.
     """
-    sources = {source.id: source.format for source in pipeline.plan().resolved.sources}
+    plan = pipeline.plan()
+    sources = {
+        source.id: source.format for source in plan.resolved.sources if source.id not in plan.files
+    }
+    if options.inputs and not sources:
+        raise exits.WrongUse(
+            f"nothing can be given to {plan.name}: its nodes name the files that they read.",
+            hint="Leave the inputs out.",
+        )
     named = [each.partition("=") for each in options.inputs]
     if len(sources) > 1 and named and all(name in sources for name, _, _ in named):
         data = {name: _data(value, sources[name].type) for name, _, value in named}
         return [Job(", ".join(options.inputs), data, _single(options.outputs))]
     if not options.inputs:
+        if not all(isinstance(plan.nodes.get(name), AudioSource) for name in sources):
+            raise exits.WrongUse(
+                "nothing was given to run on.",
+                hint="Name the files: remotemedia run PIPELINE talk.mp3",
+            )
         return [Job(pipeline.name, runs.NOTHING, _single(options.outputs))]
     kind = next((each.type for each in sources.values()), "audio")
     if len(options.inputs) == 1 and not any(_is_pattern(each) for each in options.outputs):
@@ -117,8 +131,8 @@ def jobs_of(pipeline: Pipeline, options: RunOptions) -> list[Job]:
         _check_apart([Path(given)], outputs)
         return [Job(Path(given).name, _data(given, kind), outputs)]
     jobs = [
-        Job(given, _data(given, kind), tuple(_place(each, given) for each in options.outputs))
-        for given in options.inputs
+        Job(str(data), data, tuple(_place(each, given) for each in options.outputs))
+        for given, data in ((each, _data(each, kind)) for each in options.inputs)
     ]
     _check_apart(map(Path, options.inputs), [path for job in jobs for path in job.outputs])
     return jobs
@@ -151,7 +165,7 @@ def _place(output: str, given: str) -> Path:
     elif _is_pattern(output):
         path = Path(output) / f"{stem}{EVENTS_SUFFIX}"
     else:
-        raise ParameterError(
+        raise exits.WrongUse(
             f"the results of several inputs cannot all go to {output}.",
             field="-o",
             hint="Name a folder, or a pattern such as out/{stem}.flac.",
@@ -162,7 +176,7 @@ def _place(output: str, given: str) -> Path:
 
 def _check_kind(path: Path) -> None:
     if path.suffix.lower() != EVENTS_SUFFIX and not is_audio(path):
-        raise ParameterError(
+        raise exits.WrongUse(
             f"{path} is no kind of file that can be written.",
             field="-o",
             hint=f"Events go to {EVENTS_SUFFIX}, audio to {', '.join(AUDIO_FORMATS)}.",
@@ -173,5 +187,5 @@ def _check_apart(inputs: Iterable[Path], outputs: Sequence[Path]) -> None:
     seen = {path.absolute() for path in inputs}
     for path in outputs:
         if path.absolute() in seen:
-            raise ParameterError(f"{path} would be written twice, or over an input.", field="-o")
+            raise exits.WrongUse(f"{path} would be written twice, or over an input.", field="-o")
         seen.add(path.absolute())

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from remotemedia.cli import exits
-from remotemedia.errors import ManifestError, ParameterError
+from remotemedia.errors import ManifestError
 from remotemedia.inspecting import inspect as inspect_plan
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def inspect(pipeline: Pipeline, output: Console, *, mermaid: bool, as_json: bool
         ManifestError: it cannot run.
     """
     if mermaid and as_json:
-        raise ParameterError("--mermaid and --json exclude each other.")
+        raise exits.WrongUse("--mermaid and --json exclude each other.")
     drawn = pipeline.inspect()
     if as_json:
         text = json.dumps(drawn.to_dict(), ensure_ascii=False)

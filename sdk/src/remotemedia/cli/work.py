@@ -9,10 +9,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from remotemedia.cli.show import Summary, describe
 from remotemedia.errors import MediaFileError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from logging import LogRecord
 
     from rich.text import Text
+    from typing_extensions import Self
 
     from remotemedia.pipeline import Pipeline
     from remotemedia.running.backend import RunOutput
@@ -149,7 +150,7 @@ def work(pipeline: Pipeline, job: Job, telling: Telling, tell: Tell) -> None:
     tell(Writing())
     with ExitStack() as stack:
         events = [
-            stack.enter_context(_lines(path))
+            stack.enter_context(_Events(path))
             for path in job.outputs
             if path.suffix.lower() == EVENTS_SUFFIX
         ]
@@ -165,7 +166,7 @@ def work(pipeline: Pipeline, job: Job, telling: Telling, tell: Tell) -> None:
                 text = text_of(output)
                 if text is not None:
                     for file in events:
-                        file.write(text + "\n")
+                        file.write(text)
                 line = _line(job, output, text, telling, summary)
                 if line is not None:
                     lines.append(line)
@@ -208,19 +209,43 @@ def _ticking(execution: Execution, tell: Tell) -> Iterator[None]:
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[IO[str]]:
-    """Open a text file that stays only where everything went well."""
+def _writing(path: Path) -> Iterator[None]:
+    """Tell what keeps a file from being written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", encoding="utf-8")
+        yield
     except OSError as error:
         raise MediaFileError(f"{path} cannot be written: {error.strerror or error}.") from error
-    try:
-        with file:
-            yield file
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+
+
+class _Events:
+    """A file of events, which stays only where everything went well."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8")
+
+    def write(self, text: str) -> None:
+        """Write an event."""
+        with _writing(self._path):
+            self._file.write(text + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                with _writing(self._path):
+                    self._file.close()
+            except MediaFileError:
+                self._path.unlink(missing_ok=True)
+                raise
+        else:
+            with suppress(OSError):
+                self._file.close()
+            self._path.unlink(missing_ok=True)
 
 
 class _Audio:
@@ -238,7 +263,8 @@ class _Audio:
         if not self._writers:
             channels = 1 if samples.ndim == 1 else samples.shape[0]
             for path in self._paths:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                with _writing(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
                 writer = AudioWriter(path, output.rate or 0, channels)
                 self._writers.append(self._stack.enter_context(writer))
         for writer in self._writers:

@@ -46,9 +46,7 @@ class AudioReader:
         try:
             self._container = av.open(str(path))
         except (FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            hint = "It is no media file." if isinstance(error, InvalidDataError) else None
-            raise MediaFileError(f"{path}: {reason}.", hint=hint) from error
+            raise _unreadable(self.path, error) from error
         try:
             if not self._container.streams.audio:
                 raise MediaFileError(f"{path} holds no audio.")
@@ -165,6 +163,15 @@ class AudioReader:
                 raise MediaFileError(f"{self.path} cannot be decoded: {error}.") from error
         if not decoded:
             raise MediaFileError(f"{self.path} holds no audio that can be decoded.") from damaged
+
+
+def _unreadable(path: Path, error: Exception) -> MediaFileError:
+    if isinstance(error, IsADirectoryError) or path.is_dir():
+        return MediaFileError(f"{path} is a folder.", hint=f"Name its files: {path / '*'}")
+    if isinstance(error, InvalidDataError):
+        empty = path.is_file() and not path.stat().st_size
+        return MediaFileError(f"{path} is {'empty' if empty else 'no media file'}.")
+    return MediaFileError(f"{path}: {getattr(error, 'strerror', None) or error}.")
 
 
 def _seconds(container: InputContainer, stream: AudioStream) -> float | None:

@@ -189,9 +189,14 @@ def inputs_of(data: object, sources: Mapping[str, PortFormat]) -> dict[str, Inpu
         given = dict(data)
     elif len(names) == 1:
         given = {names[0]: data}
+    elif not names:
+        raise ParameterError(
+            "nothing can be given: the pipeline's nodes name the files that they read.",
+            hint="Call run without data.",
+        )
     else:
         raise ParameterError(
-            f"the pipeline has the sources {', '.join(names) or '(none)'}: say what is for which.",
+            f"the pipeline has the sources {', '.join(names)}: say what is for which.",
             hint="Give a dict by source id.",
         )
     missing = [name for name in names if name not in given]
