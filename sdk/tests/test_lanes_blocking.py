@@ -65,14 +65,14 @@ def test_a_watch_tells_of_a_loop_that_does_not_turn():
         turned = True
 
         def ask(self):
-            self.turned = False
+            self.turned = answers
 
-    loop, told = Loop(), []
+    loop, told, answers = Loop(), [], True
     watch = Watch(lambda: loop, told.append)
     for _ in range(100):
         watch.tick()
-        loop.turned = True
     assert not told
+    loop.turned, answers = True, False
     for _ in range(1 + BLOCKED_TICKS):
         assert not told
         watch.tick()

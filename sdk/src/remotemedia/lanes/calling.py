@@ -53,7 +53,7 @@ class Calling:
 class Call(Generic[R]):
     """A node at work on one stream."""
 
-    __slots__ = ("_calling", "_process", "_session", "begin", "node", "results")
+    __slots__ = ("_calling", "_plain", "_process", "_session", "begin", "node", "results")
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Call(Generic[R]):
         self.node = node
         self._process = process_of(node)
         self._calling = calling
+        self._plain = calling.payload == "array" and not calling.takes_session
         self._session = session
         self.results = results
         """Converts what the node returned."""
@@ -113,12 +114,12 @@ class Call(Generic[R]):
 
     def _call(self, item: Item) -> object:
         calling, samples = self._calling, item.samples
-        data: object = samples
-        if samples is None:
-            data = item.value
-        elif calling.payload == "pair":
+        data: object = item.value if samples is None else samples
+        if self._plain:
+            return self._process(data)
+        if samples is not None and calling.payload == "pair":
             data = (samples, item.rate)
-        elif calling.payload == "frame":
+        elif samples is not None and calling.payload == "frame":
             data = AudioFrame(samples, item.rate, item.pts_us / 1000.0, item.seq)
         if not calling.takes_session:
             return self._process(data)

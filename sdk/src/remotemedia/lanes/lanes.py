@@ -226,6 +226,7 @@ class Lanes:
     def _readable(self, lane: LoopLane) -> None:
         with self._lock:
             if lane is self._home:
+                lane.turned = True
                 self._take_frames()
             else:
                 lane.loop.remove_reader(self._fd)

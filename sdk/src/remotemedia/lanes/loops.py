@@ -48,7 +48,7 @@ class LoopLane:
         self.loop = asyncio.new_event_loop()
         self.streams: set[Mailbox] = set()
         self.turned = True
-        """The loop has had a turn since somebody asked by `ask`."""
+        """The loop has had a turn since somebody made this false."""
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._answers = answers
         self._pool = pool
@@ -94,7 +94,6 @@ class LoopLane:
 
     def ask(self) -> None:
         """Ask for a turn, which sets `turned`."""
-        self.turned = False
         self.call_soon(self._answer)
 
     def at_work(self) -> Mailbox | None:

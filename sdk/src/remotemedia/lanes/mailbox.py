@@ -67,12 +67,12 @@ class Mailbox:
     def put(self, item: LaneItem) -> bool:
         """Add a frame; True when a runner must be started."""
         self.waiting.append(item)
-        return self._busy.acquire(blocking=False)
+        return self._busy.acquire(False)
 
     def end(self) -> tuple[list[LaneItem], bool]:
         """Ask for the end: gives the frames that will not be worked on, and whether to start."""
         self.ended = True
-        return self.drain(), self._busy.acquire(blocking=False)
+        return self.drain(), self._busy.acquire(False)
 
     def drain(self) -> list[LaneItem]:
         """Take out what waits; a runner may take some at the same time."""
@@ -86,7 +86,7 @@ class Mailbox:
     def pause(self) -> bool:
         """Stop the runner; False when there is more to do, or it has ended."""
         self._busy.release()
-        return not ((self.waiting or self.ended) and self._busy.acquire(blocking=False))
+        return not ((self.waiting or self.ended) and self._busy.acquire(False))
 
     @property
     def running(self) -> bool:

@@ -46,10 +46,10 @@ class Sorting:
         """
         self._outputs = dict(outputs)
         self._fed = fed
-        self._data: Make = data or json_of
-        self._opaque: Make = opaque or Opaque
+        self._data = cast("Callable[[object], LaneResult]", data or json_of)
+        self._opaque = cast("Callable[[object], LaneResult]", opaque or Opaque)
         self._first = next(iter(self._outputs), "")
-        self._results: Results[object] = Results(self._outputs or {"out": None}, self._value)
+        self._results: Results[LaneResult] = Results(self._outputs or {"out": None}, self._value)
 
     def __reduce__(self) -> tuple[type[Sorting], tuple[object, ...]]:
         """Leave the native module's types behind."""
@@ -62,22 +62,20 @@ class Sorting:
             NodeError: something in it can neither be sent nor passed on; the text says what.
         """
         first = self._first
-        results: list[object]
         if type(value) is dict:  # the usual result
-            results = [self._value(first, value)]
-        else:
-            results = [
-                each if port == first else (port, each) for port, each in self._results.of(value)
-            ]
+            return [self._value(first, value)]
+        results = [
+            each if port == first else (port, each) for port, each in self._results.of(value)
+        ]
         return cast("list[LaneResult]", results)
 
-    def _value(self, port: str, value: object) -> object:
+    def _value(self, port: str, value: object) -> LaneResult:
         if port in self._fed and not is_json(value):
             return self._opaque(value)
         try:
             return self._data(value)
         except Exception:
-            return json_of(value)  # it says in our words what is wrong
+            return cast("LaneResult", json_of(value))  # it says in our words what is wrong
 
 
 __all__ = ["Make", "Opaque", "Sorting"]

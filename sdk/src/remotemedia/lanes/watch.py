@@ -13,11 +13,11 @@ from typing import Generic, Protocol, TypeVar
 from remotemedia.lanes import runners
 from remotemedia.lanes.failures import is_ours
 
-TICK_SECONDS = 0.04
+TICK_SECONDS = 0.125
 """How often the watch looks."""
-BLOCKED_TICKS = 6
-"""A loop that has not turned for so many ticks, a quarter of a second, is blocked. Ticks and not
-time: when the whole process stands still, none passes."""
+BLOCKED_TICKS = 2
+"""A loop that has not turned for so many whole ticks, a quarter of a second, is blocked. Ticks and
+not time: when the whole process stands still, none passes."""
 
 _DRIVERS = frozenset({asyncio.events.__file__, runners.__file__})
 
@@ -26,10 +26,10 @@ class Turning(Protocol):
     """A loop that can be asked for a turn."""
 
     turned: bool
-    """It has had one since."""
+    """It has had one since this was last made false."""
 
     def ask(self) -> None:
-        """Ask for a turn."""
+        """Ask for one, which sets `turned`; nobody need ask one that is busy."""
 
 
 L = TypeVar("L", bound=Turning)
@@ -42,32 +42,36 @@ class Watch(Generic[L]):
         """Watch what `watched` gives, which may be another each time; `blocked` is told."""
         self._watched = watched
         self._blocked = blocked
-        self._asked: L | None = None
+        self._seen: L | None = None
         self._missed = 0
-        self._over = threading.Event()
+        # An event would take twice the time for each tick.
+        self._going = threading.Lock()
 
     def start(self) -> None:
         """Begin to tick."""
+        self._going.acquire()
         threading.Thread(target=self._run, name="remotemedia-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Tick no more."""
-        self._over.set()
+        self._going.release()
 
     def tick(self) -> None:
         """Look once."""
         loop = self._watched()
-        if loop is not self._asked or loop.turned:
-            self._asked, self._missed = loop, 0
-            loop.ask()
+        if loop is not self._seen or loop.turned:
+            self._seen, self._missed = loop, 0
+            loop.turned = False
             return
         self._missed += 1
-        if self._missed >= BLOCKED_TICKS:
+        if self._missed == 1:
+            loop.ask()
+        elif self._missed >= BLOCKED_TICKS:
             self._missed = 0
             self._blocked(loop)
 
     def _run(self) -> None:
-        while not self._over.wait(TICK_SECONDS):
+        while not self._going.acquire(timeout=TICK_SECONDS):
             self.tick()
 
 
