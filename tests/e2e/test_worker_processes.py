@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.api import Api, calling, until
+from tests.support.api import Api, Message, calling, until
 from tests.support.peer import Peer, Tone
 from tests.support.server import Server, serving
 
@@ -25,6 +26,44 @@ def tell(audio, session):
 def sleep(audio):
     time.sleep(0.5)
 """
+
+BESIDE = """
+import os, signal
+from pathlib import Path
+
+KILLED = Path(__file__).parent / "killed"
+
+
+def deadly(audio, session):
+    count = session.state["count"] = session.state.get("count", 0) + 1
+    if count == 20 and not KILLED.exists():
+        KILLED.write_text(str(session.seq))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"seq": session.seq}
+
+
+def broken(audio, session):
+    if session.seq % 10 == 5:
+        raise ValueError("not this one")
+    return {"seq": session.seq}
+
+
+def here(audio, session):
+    return {"seq": session.seq}
+"""
+
+BESIDE_MANIFEST = """
+version: v1
+metadata: {{name: {name}}}
+nodes:
+  - id: mine
+    node_type: PythonNode
+    isolation: {isolation}
+    params: {{entry: "nodes.py:{name}"}}
+"""
+
+OTHERS = 10
+LOSSES = ("overrun", "skipped")
 
 PASSING = """
 from remotemedia import Node, Out
@@ -143,3 +182,79 @@ async def test_values_pass_from_process_to_process(tmp_path: Path, first: str, s
                     assert message["data"] == {"kind": "set", "count": 2}
                 else:
                     assert message["data"]["samples"] > 0
+
+
+@pytest.fixture
+def beside_server(tmp_path: Path) -> Iterator[Server]:
+    """Serves the nodes that harm themselves, and one that does not."""
+    (tmp_path / "nodes.py").write_text(BESIDE)
+    manifests = []
+    for name, isolation in (("deadly", "process"), ("broken", "process"), ("here", "thread")):
+        manifests.append(tmp_path / f"{name}.yaml")
+        manifests[-1].write_text(BESIDE_MANIFEST.format(name=name, isolation=isolation))
+    with serving(manifests, tmp_path / "server.log") as server:
+        yield server
+
+
+async def settled(api: Api, peer: Peer, *, killed: bool = False) -> dict[str, int]:
+    """What a session's graph counts once the peer is silent, and each frame answered or counted.
+
+    Frames that died with the session's worker are counted by the server.
+    """
+    for sender in peer.connection.getSenders():
+        sender.replaceTrack(None)
+    last: list[dict[str, int]] = [{}]
+
+    async def unchanged() -> bool:
+        last.append((await api.session(peer.session))["graph"])
+        results = len(peer.of_type("node"))
+        figures = await api.figures()
+        lost = figures["remotemedia_worker_lost_total"] if killed else last[-1]["failures"]
+        counted = sum(last[-1][name] for name in LOSSES) + lost
+        return last[-1] == last[-2] and results + counted == last[-1]["frames"]
+
+    await until(unchanged)
+    return last[-1]
+
+
+def failures(peer: Peer) -> list[Message]:
+    """Errors about frames on which a node failed."""
+    return [each for each in peer.of_type("error") if each["data"]["code"] == "RM-5001"]
+
+
+async def test_a_worker_that_dies_harms_no_other_session(beside_server: Server) -> None:
+    folder = beside_server.log.parent
+    async with calling(beside_server.url) as api, AsyncExitStack() as stack:
+        entered = [Peer(api, audio=Tone()) for _ in range(OTHERS + 1)]
+        victim, *others = [await stack.enter_async_context(peer) for peer in entered]
+        for peer in others:
+            await peer.open(pipeline="here")
+        await victim.open(pipeline="deadly")
+        await victim.wait_for("node", 100)
+        await settled(api, victim, killed=True)
+        (error,) = failures(victim)
+        assert error["node"] == "mine"
+        assert "was killed by SIGKILL" in error["data"]["message"]
+        told = [message["data"]["seq"] for message in victim.of_type("node")]
+        assert int((folder / "killed").read_text()) not in told
+        assert told == sorted(set(told))
+        for peer in others:
+            counted = await settled(api, peer)
+            seqs = [message["data"]["seq"] for message in peer.of_type("node")]
+            assert seqs == list(range(counted["frames"]))
+            assert peer.of_type("error") == []
+
+
+async def test_what_raises_in_a_worker_is_told_with_its_traceback(beside_server: Server) -> None:
+    async with calling(beside_server.url) as api, Peer(api, audio=Tone()) as peer:
+        await peer.open(pipeline="broken")
+        await peer.wait_until(lambda: len(failures(peer)) >= 3)
+        graph = await settled(api, peer)
+        assert graph["failures"] == len(failures(peer))
+        for error in failures(peer):
+            assert error["node"] == "mine"
+            assert "not this one" in error["data"]["message"]
+            assert "nodes.py" in error["data"]["traceback"]
+            assert "raise ValueError" in error["data"]["traceback"]
+        told = {message["data"]["seq"] for message in peer.of_type("node")}
+        assert not any(seq % 10 == 5 for seq in told)

@@ -62,15 +62,17 @@ class Tone(MediaStreamTrack):
         made: NDArray[np.int16] = (np.sin(phase) * amplitude * 32767.0).astype(np.int16)
         return made
 
+    def _both(self) -> NDArray[np.int16]:
+        """Left and right in turn: aiortc encodes stereo, and makes mono 3 dB quieter."""
+        return np.repeat(self._samples(), 2).reshape(1, -1)
+
     async def recv(self) -> av.AudioFrame:
         """The next frame, when it is due."""
         now = asyncio.get_running_loop().time()
         self._due = now if self._due is None else self._due + self._pause
         if self._due > now:
             await asyncio.sleep(self._due - now)
-        # aiortc encodes stereo, and what it makes of mono is 3 dB quieter.
-        both = np.repeat(self._samples(), 2).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(both, format="s16", layout="stereo")
+        frame = av.AudioFrame.from_ndarray(self._both(), format="s16", layout="stereo")
         frame.sample_rate = RATE
         frame.pts = self.sent
         frame.time_base = Fraction(1, RATE)
