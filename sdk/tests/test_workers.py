@@ -482,6 +482,22 @@ def test_a_program_without_a_guard_is_told_so(tmp_path):
     assert 'Put what it does behind `if __name__ == "__main__":`' in done.stdout
 
 
+def test_what_a_node_prints_is_logged(engine, isolated, caplog):
+    isolated(nodes.talkative)
+    engine.push(frame(1, node="a"))
+    assert engine.result(1) == []
+    said = ["node a: to everybody", "node a: something is wrong"]
+    until(lambda: [each.getMessage() for each in caplog.records] == said, "it is not logged")
+
+
+def test_a_crash_is_logged_with_the_line_of_the_node(engine, isolated, caplog):
+    isolated(nodes.talkative)
+    engine.push(frame(1, 1.0, node="a"))
+    assert "was killed by SIGSEGV" in engine.result(1).message
+    said = [each.getMessage() for each in caplog.records]
+    assert any("worker_nodes.py" in each and "in talkative" in each for each in said)
+
+
 def test_a_value_that_is_no_audio_crosses(engine, isolated):
     isolated(nodes.tell)
     item = FakeItem(1, None, node="a")

@@ -152,6 +152,14 @@ class Unloadable(Node):
         return 1
 
 
+@node(isolation="process")
+def talkative(audio):
+    print("to everybody")
+    print("something is wrong", file=sys.stderr)
+    if audio[0]:
+        ctypes.string_at(0)
+
+
 class CannotBegin(Node):
     def initialize(self):
         raise OSError("no model")

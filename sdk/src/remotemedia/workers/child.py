@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
+import io
 import os
 import signal
 import socket
@@ -40,6 +42,10 @@ def main() -> None:
     die_with_parent()
     if os.getppid() != int(parent):
         os._exit(0)  # it died before it was watched
+    for each in (sys.stdout, sys.stderr):
+        if isinstance(each, io.TextIOWrapper):
+            each.reconfigure(line_buffering=True)  # nothing that it says may be lost with it
+    faulthandler.enable()
     go_first_when_memory_is_short()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     watch(int(lifeline))

@@ -15,6 +15,7 @@ from multiprocessing import spawn
 from remotemedia.workers import child
 from remotemedia.workers.memory import Memory
 from remotemedia.workers.messages import Head, Inbox
+from remotemedia.workers.output import Output
 from remotemedia.workers.spin import Spin, receiving
 
 RECEIVE_BYTES = 256 * 1024
@@ -27,8 +28,8 @@ class Process:
     is killed (see `linux.die_with_parent`).
     """
 
-    def __init__(self) -> None:
-        """Start it.
+    def __init__(self, node: str) -> None:
+        """Start it for a node.
 
         Raises:
             OSError: the system has no room for it.
@@ -43,6 +44,9 @@ class Process:
             watched, lifeline = os.pipe()
             stack.callback(os.close, watched)
             failed.callback(os.close, lifeline)
+            printed, printing = os.pipe()
+            stack.callback(os.close, printing)
+            failed.callback(os.close, printed)
             self.memory = Memory(fd)
             passed = (theirs.fileno(), fd, watched)
             arguments = [json.dumps(sys.path), str(os.getpid()), *map(str, passed)]
@@ -52,6 +56,8 @@ class Process:
             self._popen = subprocess.Popen(  # noqa: S603 - the interpreter that runs this
                 [*interpreter, "-c", child.PROGRAM, *arguments],
                 stdin=subprocess.DEVNULL,
+                stdout=printing,
+                stderr=printing,
                 pass_fds=passed,
             )
             failed.pop_all()
@@ -61,12 +67,14 @@ class Process:
         self._inbox = Inbox()
         self._receive = receiving(ours, RECEIVE_BYTES)
         self._spin = Spin(self._receive)
+        self._output = Output(node, printed)
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._poll = select.poll()
         self._poll.register(ours, select.POLLIN)
         self._poll.register(self._wake_in, select.POLLIN)
+        self._poll.register(printed, select.POLLIN)
         self._unsent = bytearray()
         self.closed = False
 
@@ -129,6 +137,10 @@ class Process:
                 with contextlib.suppress(BlockingIOError):
                     self._wake_in.recv(64)
                 continue
+            if fd == self._output.fd:
+                if not self._output.read():
+                    self._poll.unregister(fd)
+                continue
             data = self._receive()
             if data is None:
                 continue
@@ -136,9 +148,16 @@ class Process:
                 return None
             messages += self._inbox.feed(data)
             self._spin.waited()
-        if not ready and self._popen.poll() is not None:
-            return None  # a process that it started keeps the socket open
+        if not messages and self._popen.poll() is not None:
+            # A process that it started may keep the socket open.
+            last = self._receive()
+            return self._inbox.feed(last) if last else None
         return messages
+
+    def look(self) -> None:
+        """Do what is to be done now and then: take what it printed."""
+        self._output.read()
+        self._poll.register(self._output.fd, select.POLLIN)
 
     def close(self, grace: float) -> str:
         """End it, by force when it does not go within `grace` seconds, and say how it ended."""
@@ -150,6 +169,7 @@ class Process:
             self._popen.kill()
             self._popen.wait()
         self.closed = True
+        self._output.close()
         for each in (self._socket, self._wake_in, self._wake_out):
             each.close()
         os.close(self._lifeline)

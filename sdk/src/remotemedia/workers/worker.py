@@ -318,7 +318,7 @@ class Worker:
     def _live(self) -> str:
         """Run one process until it ends, and say how it ended."""
         try:
-            process = Process()
+            process = Process(self.name)
         except OSError as error:
             return f"could not be started: {error}"
         with self._lock:
@@ -364,6 +364,7 @@ class Worker:
             if now < next_tick:
                 continue
             next_tick = now + limits.tick
+            process.look()
             with self._lock:
                 reason = watch.look(now, self._serving, self._streams.values())
             if reason is not None:
