@@ -209,7 +209,7 @@ async def test_channels_apart_and_together(graph_api: Api) -> None:
         )
 
         def level(node: str) -> float:
-            return median(message["data"]["rms_dbfs"] for message in of_node(peer, node))
+            return float(median(m["data"]["rms_dbfs"] for m in of_node(peer, node)))
 
         assert level("left") == pytest.approx(-20.0, abs=1.0)
         assert level("right") == pytest.approx(-32.0, abs=1.0)
