@@ -263,7 +263,7 @@ class Run:
     def pending(self) -> int:
         """Count the frames that Python holds or that wait for it, those to try again too."""
     def interrupt(self) -> None:
-        """Drop what is under way."""
+        """Drop what is under way: what Python has or waits for, and audio that nodes hold back."""
     def metrics(self) -> dict[str, _NodeMetrics]:
         """Give what each node took, by its id; empty unless they were asked for."""
 

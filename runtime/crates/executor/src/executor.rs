@@ -304,13 +304,20 @@ impl Executor {
         Ok(())
     }
 
-    /// Makes what is under way worthless: frames that wait for Python are dropped, and so are the
-    /// results of those that run. Audio that comes later is processed as ever.
+    /// Makes what is under way worthless: frames that wait for Python are dropped, the results of
+    /// those that run, and audio that mixes and buffers hold; what is dropped is counted. Filters and
+    /// models remember what they heard (a resampler the last few milliseconds), speech that has
+    /// begun goes on, and audio that comes later is processed as ever.
     pub fn interrupt(&mut self, id: InstanceId) {
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         instance.epoch = instance.epoch.wrapping_add(1);
         for mailbox in instance.mailboxes.iter_mut().flatten() {
             instance.stats.interrupted += mailbox.clear(Some(instance.epoch));
+        }
+        for place in instance.streams.iter_mut().flat_map(|stream| &mut stream.places) {
+            if let Place::Native(state) = place {
+                instance.stats.interrupted += state.interrupt();
+            }
         }
         let nodes = instance.mailboxes.len();
         self.retries.retain(|(_, other, _)| *other != id);

@@ -48,7 +48,7 @@ pub struct InstanceStats {
     pub overrun: u64,
     /// Frames skipped because a breaker was open.
     pub skipped: u64,
-    /// Results dropped because an interrupt made them worthless.
+    /// Frames, results and pieces of audio that an interrupt made worthless.
     pub interrupted: u64,
     /// Frames pushed to a stream that is not open, or in another format than the source's.
     pub refused: u64,

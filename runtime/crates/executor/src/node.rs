@@ -61,6 +61,12 @@ pub(crate) trait StreamNode: Send {
     /// begins anew.
     fn finish(&mut self, _cx: &mut Context<'_>) {}
 
+    /// Drops audio that is held back for later and gives the number of pieces. Media time goes on,
+    /// and so does what a filter or a model remembers.
+    fn interrupt(&mut self) -> u64 {
+        0
+    }
+
     /// Takes over parameters that [`NodeType::configured`] accepted.
     fn configure(&mut self, _patch: &Value) {}
 

@@ -238,6 +238,51 @@ fn a_buffer_overlaps_and_gives_the_rest_at_the_end() {
     assert_eq!(rest, [(40_000, samples[640..].to_vec())]);
 }
 
+#[test]
+fn an_interrupt_drops_what_a_mix_holds_and_time_goes_on() {
+    let (mut executor, id) = offline(&two([0.0, 0.0]));
+    push(&mut executor, id, 0, 0, &[0.5; 800]);
+    push(&mut executor, id, 1, 0, &[0.25; 320]);
+    executor.interrupt(id);
+    assert_eq!(executor.instance_stats(id).unwrap().interrupted, 1);
+    push(&mut executor, id, 1, 320, &[0.25; 640]);
+    push(&mut executor, id, 0, 800, &[0.5; 100]);
+    let frames = heard(&drain(&mut executor), "mix", 0);
+    assert_eq!(frames.iter().map(|frame| frame.0).collect::<Vec<_>>(), [0, 20_000, 50_000]);
+    assert_eq!(frames[0].1, [0.75; 320]);
+    assert_eq!(frames[1].1, [0.25; 480], "what the first input brought is gone");
+    assert_eq!(frames[2].1, [0.75; 100]);
+}
+
+#[test]
+fn a_mix_ends_where_the_audio_does_that_an_interrupt_has_left() {
+    let (mut executor, id) = offline(&two([0.0, 0.0]));
+    push(&mut executor, id, 0, 0, &[0.5; 800]);
+    push(&mut executor, id, 1, 0, &[0.25; 320]);
+    executor.interrupt(id);
+    push(&mut executor, id, 1, 320, &[0.25; 100]);
+    executor.end_source(Micros(0), id, common::STREAM, None);
+    let samples = flat(&heard(&drain(&mut executor), "mix", 0));
+    assert_eq!(samples, [vec![0.75; 320], vec![0.25; 100]].concat());
+}
+
+#[test]
+fn an_interrupt_drops_what_a_buffer_holds() {
+    let manifest =
+        graph(&[("a", audio(RATE, 1))], &[buffer(20, 10)], &[("$source.a", "buffer.in")]);
+    let (mut executor, id) = offline(&manifest);
+    let samples = noise(1_000, 7);
+    let at = push(&mut executor, id, 0, 0, &samples[..400]);
+    executor.interrupt(id);
+    assert_eq!(executor.instance_stats(id).unwrap().interrupted, 1);
+    push(&mut executor, id, 0, at, &samples[400..800]);
+    let frames = heard(&drain(&mut executor), "buffer", 0);
+    assert_eq!(frames[1], (micros(400), samples[400..720].to_vec()));
+    executor.interrupt(id);
+    executor.close_stream(Micros(0), id, common::STREAM);
+    assert!(heard(&drain(&mut executor), "buffer", 0).is_empty());
+}
+
 /// Cuts `samples` at the given lengths, over and over.
 fn pieces<'a>(samples: &'a [f32], lengths: &'a [usize]) -> impl Iterator<Item = &'a [f32]> {
     let mut rest = samples;

@@ -173,7 +173,7 @@ class Run(Protocol):
         """Count the frames that Python holds or that wait for it, retries too."""
 
     def interrupt(self) -> None:
-        """Drop what is under way."""
+        """Drop what is under way: what Python has or waits for, and audio that nodes hold back."""
 
     def metrics(self) -> Mapping[str, object]:
         """Give what each node took, by its id."""

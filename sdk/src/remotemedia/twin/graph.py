@@ -136,12 +136,13 @@ class Graph:
             self.run_jobs()
             state.finish(cx)
 
-    def interrupt(self) -> None:
-        """Make what is under way in Python worthless."""
+    def interrupt(self) -> int:
+        """Make what is under way worthless: in Python, and audio held back; count its pieces."""
         self.epoch += 1
         for index, mailbox in self.mailboxes.items():
             mailbox.clear(self.epoch)
             self.enlist(index)
+        return sum(state.interrupt() for state in self._states.values())
 
     def enlist(self, index: int) -> None:
         """Put a Python node in the list of those with frames that may be taken."""

@@ -88,7 +88,7 @@ class Run:
             signal = Value(stamp, checked_copy(value, arrays=framer.format.type == "data"))
         except Unfit as error:
             if framer.format.type != "any":
-                raise _fault("value", f"the value {error}") from None
+                raise _fault("value", error.of("the value")) from None
             signal = Value(stamp, value, opaque=True)
         self._push(index, signal)
 
@@ -148,7 +148,7 @@ class Run:
         return sum(len(mailbox) for mailbox in self._graph.mailboxes.values())
 
     def interrupt(self) -> None:
-        """Drop what waits for Python, and the results of what it holds."""
+        """Drop what waits for Python, the results of what it holds, and audio held back."""
         self._graph.interrupt()
 
     def metrics(self) -> dict[str, object]:

@@ -338,7 +338,7 @@ impl OfflineRun {
         self.executor.has_ended(self.instance, STREAM)
     }
 
-    /// Drops what waits for Python, and the results of what it holds.
+    /// Drops what is under way: see [`Executor::interrupt`].
     pub fn interrupt(&mut self) {
         self.executor.interrupt(self.instance);
     }

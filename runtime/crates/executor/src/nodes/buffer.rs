@@ -83,11 +83,15 @@ impl BufferStream {
 
     /// Gives the rest, unless all of it was the end of the piece before; what comes begins anew.
     fn flush(&mut self, cx: &mut Context<'_>) {
-        if let (Some(meta), 1..) = (self.last.take(), self.new) {
+        if let (Some(meta), 1..) = (self.last, self.new) {
             self.give(0, self.held[0].len(), meta, cx);
         }
+        self.clear();
+    }
+
+    fn clear(&mut self) {
         self.held.iter_mut().for_each(Vec::clear);
-        (self.new, self.given) = (0, 0);
+        (self.new, self.given, self.last) = (0, 0, None);
     }
 }
 
@@ -127,5 +131,12 @@ impl StreamNode for BufferStream {
     fn drain(&mut self, cx: &mut Context<'_>) {
         self.flush(cx);
         self.continuity.reset();
+    }
+
+    fn interrupt(&mut self) -> u64 {
+        let dropped = u64::from(self.new > 0);
+        self.clear();
+        self.continuity.reset();
+        dropped
     }
 }

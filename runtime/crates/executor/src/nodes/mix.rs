@@ -93,6 +93,13 @@ struct MixInput {
     held: VecDeque<Held>,
 }
 
+impl MixInput {
+    /// Where the audio ends that it holds.
+    fn reach(&self, channels: u64) -> Option<u64> {
+        self.held.back().map(|held| held.start + held.samples.len() as u64 / channels)
+    }
+}
+
 struct MixStream {
     inputs: Vec<MixInput>,
     format: AudioFormat,
@@ -122,7 +129,13 @@ impl MixStream {
     /// How far the mix can be given now.
     fn until(&mut self, cx: &mut Context<'_>) -> u64 {
         let furthest = self.inputs.iter().map(|input| input.end).max().unwrap_or(0);
-        let open = self.inputs.iter_mut().filter(|input| !input.ended);
+        let mut open = self.inputs.iter_mut().filter(|input| !input.ended).peekable();
+        if open.peek().is_none() {
+            // Not where the inputs have got to: an interrupt may have dropped what they brought.
+            let channels = self.format.channels.get() as u64;
+            let reaches = self.inputs.iter().filter_map(|input| input.reach(channels));
+            return reaches.fold(self.given, u64::max);
+        }
         if !cx.live {
             return open.map(|input| input.end).min().unwrap_or(furthest);
         }
@@ -220,6 +233,14 @@ impl StreamNode for MixStream {
     fn end_input(&mut self, input: usize, cx: &mut Context<'_>) {
         self.inputs[input].ended = true;
         self.give(cx);
+    }
+
+    fn interrupt(&mut self) -> u64 {
+        let before = self.spare.len();
+        for input in &mut self.inputs {
+            self.spare.extend(input.held.drain(..).map(|held| held.samples));
+        }
+        (self.spare.len() - before) as u64
     }
 
     fn drain(&mut self, cx: &mut Context<'_>) {

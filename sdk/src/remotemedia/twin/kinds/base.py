@@ -54,6 +54,10 @@ class State:
     def finish(self, cx: Context) -> None:
         """Report what is still open, after everything was drained."""
 
+    def interrupt(self) -> int:
+        """Drop audio that is held back for later, count its pieces; filters and models go on."""
+        return 0
+
     def adopt(self, fresh: State) -> None:
         """Go on with the parameters of a new state of the same kind: those of `LIVE` may differ."""
 

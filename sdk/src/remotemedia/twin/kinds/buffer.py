@@ -72,6 +72,12 @@ class _Buffer(State):
         self._flush(cx)
         self._continuity.reset()
 
+    def interrupt(self) -> int:
+        dropped = int(self._new > 0)
+        self._clear()
+        self._continuity.reset()
+        return dropped
+
     def _flush(self, cx: Context) -> None:
         """Give the rest, unless all of it was the end of the piece before."""
         if self._new and self._last is not None:

@@ -78,10 +78,18 @@ class _Mix(State):
         self._inputs[port].ended = True
         self._mix(cx)
 
+    def interrupt(self) -> int:
+        dropped = sum(len(each.pieces) for each in self._inputs)
+        for each in self._inputs:
+            each.pieces.clear()
+        return dropped
+
     def _mix(self, cx: Context) -> None:
         """Give as far as all inputs reach that have not ended; as far as any, once all have."""
         open_ends = [each.end for each in self._inputs if not each.ended]
-        until = min(open_ends) if open_ends else max(each.end for each in self._inputs)
+        # An interrupt may have dropped what they brought: then there is less than they reached.
+        reaches = [start + part.shape[1] for each in self._inputs for start, part in each.pieces]
+        until = min(open_ends) if open_ends else max(reaches, default=self._given)
         while self._given < until:
             heads = [each.pieces[0][0] for each in self._inputs if each.pieces]
             start = min([*heads, until])
