@@ -208,6 +208,15 @@ def _longer(item: Any) -> Sequence[tuple[str, str, object]]:
     return [] if item.samples is None else [("out", "audio", np.tile(item.samples, 2))]
 
 
+def _wide(item: Any) -> Sequence[tuple[str, str, object]]:
+    """Two channels of every other frame, where one is wanted; none of each third."""
+    if item.samples is None:
+        return []
+    if item.seq % 3 == 2:
+        return [("out", "audio", np.zeros((0, 4), dtype=np.float32))]
+    return [("out", "audio", np.stack([item.samples] * (1 + item.seq % 2)))]
+
+
 APART_DB = {"low": -70.0, "medium": -80.0, "high": -90.0}
 """Ours at low has a stop band of 60 dB, and as much ripple in what it keeps."""
 MIX_TWO = {"in-1": MONO, "in-2": MONO}
@@ -448,6 +457,16 @@ CASES: list[Case] = [
         worker=_longer,
     ),
     Case(
+        "python that gives too many channels",
+        chain(
+            MONO,
+            node("python", "python", PYTHON, anything(), anything()),
+            node("level", "level", LEVEL, MONO, MONO),
+        ),
+        lambda: [Sound(spoken()[:4_000])],
+        worker=_wide,
+    ),
+    Case(
         "interrupt",
         chain(
             MONO,
@@ -456,6 +475,49 @@ CASES: list[Case] = [
         ),
         lambda: [Sound(spoken()[:9_000]), Interrupt(), Sound(spoken()[:9_000])],
         worker=_loud,
+    ),
+    Case(
+        "interrupt of what a mix holds",
+        graph(
+            {"left": MONO, "right": MONO},
+            [
+                node("mix", "mix", {"gains_db": [0.0, -6.0]}, MIX_TWO, {"out": MONO}),
+            ],
+            "$source.left > mix.in-1",
+            "$source.right > mix.in-2",
+        ),
+        lambda: [
+            Sound(spoken()[:9_000], source="left"),
+            Sound(spoken()[:3_000], source="right"),
+            Interrupt(),
+            Sound(spoken()[9_000:12_000], source="left"),
+            Sound(spoken()[3_000:6_500], source="right"),
+            End("left"),
+            Sound(spoken()[6_500:13_000], source="right"),
+            Interrupt(),
+        ],
+        least=3,
+    ),
+    Case(
+        "interrupt of all that a mix was to give",
+        graph(
+            {"left": MONO, "right": MONO},
+            [
+                node("mix", "mix", {"gains_db": [0.0, 0.0]}, MIX_TWO, {"out": MONO}),
+                node("level", "level", LEVEL, MONO, MONO),
+            ],
+            "$source.left > mix.in-1",
+            "$source.right > mix.in-2",
+            "mix.out > level.in",
+        ),
+        lambda: [
+            Sound(spoken()[:1_000], source="left"),
+            Sound(spoken()[:1_000], source="right"),
+            Sound(spoken()[1_000:9_000], source="left"),
+            Interrupt(),
+            Sound(spoken()[1_000:2_000], source="right"),
+        ],
+        least=3,
     ),
     *[
         Case(

@@ -192,7 +192,7 @@ def test_audio_of_no_length_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("result", "text"),
     [
-        (np.zeros((2, 320), np.float32), "shape"),
+        (np.zeros((2, 320), np.float32), "2 ch"),
         ("{", "not JSON"),
         (("left", LaneData(1)), "left"),
     ],

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use remotemedia_core::{AudioFormat, AudioFrame, ErrorCode, FrameMeta, Opaque, Payload};
+use remotemedia_core::{AudioFrame, ErrorCode, FrameMeta, Opaque, Payload};
 use serde_json::Value;
 
 use crate::InstanceId;
@@ -64,7 +64,7 @@ pub enum OutputKind {
     },
     /// An object that no node takes; live that is an error.
     Value(Opaque),
-    /// Audio that no node takes; only where [`crate::ExecutorConfig::audio_outputs`]
+    /// Audio that no node takes: a sink's, and all where [`crate::ExecutorConfig::audio_outputs`]
     /// asks for it.
     Audio(AudioFrame),
 }
@@ -102,8 +102,8 @@ pub enum NodeValue {
     Opaque(Opaque),
     /// Planar audio in the output's format.
     Audio {
-        /// What the node says it is: refused unless it is the output's. `None` for that.
-        format: Option<AudioFormat>,
+        /// How many there are: refused unless they are the output's.
+        channels: usize,
         /// Channel after channel.
         samples: Arc<[f32]>,
     },

@@ -344,7 +344,7 @@ fn output_of(wanted: Option<&str>, outputs: &[Outlet]) -> Result<Option<usize>, 
 
 /// The end of the sentence "the node returned".
 fn check_value_for(value: &NodeValue, outlet: Option<&Outlet>) -> Result<(), String> {
-    let (format, samples) = match value {
+    let (channels, samples) = match value {
         NodeValue::Json(text) => {
             return check_value_text(text).map_err(|problem| format!("what {problem}"));
         }
@@ -352,16 +352,16 @@ fn check_value_for(value: &NodeValue, outlet: Option<&Outlet>) -> Result<(), Str
             return check_value(data).map_err(|problem| format!("what {problem}"));
         }
         NodeValue::Opaque(_) => return Ok(()),
-        NodeValue::Audio { format, samples } => (format, samples),
+        NodeValue::Audio { channels, samples } => (*channels, samples),
     };
-    let Some(output) = outlet.and_then(|outlet| outlet.format.audio()) else {
+    let output = outlet.and_then(|outlet| Some((outlet.format, outlet.format.audio()?)));
+    let Some((output, format)) = output else {
         return Err("audio but declares no output for it".into());
     };
-    let given = format.unwrap_or(output);
-    if given != output {
-        return Err(format!("audio of {given}; its output is {output}"));
+    if channels != format.channels.get() {
+        return Err(format!("audio of {channels} ch; its output is {output}"));
     }
-    if !samples.len().is_multiple_of(output.channels.get()) {
+    if !samples.len().is_multiple_of(channels) {
         return Err("channels of different lengths".into());
     }
     Ok(())

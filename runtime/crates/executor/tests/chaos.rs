@@ -168,7 +168,7 @@ fn result_of(result: u8, port: u8) -> Result<Vec<NodeResult>, NodeFailure> {
         4 => NodeValue::Json("{".into()),
         5 => NodeValue::Data(Arc::new(json!("a b c"))),
         6 => NodeValue::Opaque(Opaque::new(2)),
-        _ => NodeValue::Audio { format: None, samples: vec![0.5; 320].into() },
+        _ => NodeValue::Audio { channels: 1, samples: vec![0.5; 320].into() },
     };
     Ok(vec![NodeResult { port: port.map(Into::into), value }; 2])
 }

@@ -82,7 +82,7 @@ fn what_stands_behind_a_python_node_ends_after_it() {
     executor.push(NOW, id, &meta(16_000, common::STREAM, 0, 0), &[0.5; 320]);
     end(&mut executor, id, None);
     let sound = |samples: &[f32]| {
-        Ok(vec![NodeValue::Audio { format: None, samples: samples.into() }.into()])
+        Ok(vec![NodeValue::Audio { channels: 1, samples: samples.into() }.into()])
     };
     let work = executor.poll_work(NOW).unwrap();
     executor.complete(NOW, work.token, sound(&[0.25; 320]));

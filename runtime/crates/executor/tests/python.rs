@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{STREAM, drain, format, meta, mono, node, plan, push_tone, python, vad};
+use common::{STREAM, drain, meta, mono, node, plan, push_tone, python, vad};
 use remotemedia_core::{ErrorCode, MAX_VALUE_BYTES, Micros, Payload};
 use remotemedia_executor::{
     BREAKER_FAILURES, Executor, ExecutorConfig, InstanceId, MAX_IN_FLIGHT, NodeFailure, NodeResult,
@@ -94,8 +94,7 @@ fn audio_goes_to_the_nodes_behind_and_its_time_never_goes_back() {
     for index in 0..2 {
         push(&mut executor, id, index);
         let work = executor.poll_work(at(index)).unwrap();
-        let audio =
-            NodeValue::Audio { format: Some(format(16_000)), samples: vec![0.5; 480].into() };
+        let audio = NodeValue::Audio { channels: 1, samples: vec![0.5; 480].into() };
         executor.complete(at(index), work.token, Ok(vec![audio.into()]));
     }
     let outputs = drain(&mut executor);
@@ -124,7 +123,7 @@ fn audio_from_python_reaches_only_the_nodes_behind_it() {
     executor.open_stream(id, STREAM);
     push(&mut executor, id, 0);
     let work = executor.poll_work(at(0)).unwrap();
-    let audio = NodeValue::Audio { format: None, samples: vec![0.5; 320].into() };
+    let audio = NodeValue::Audio { channels: 1, samples: vec![0.5; 320].into() };
     executor.complete(at(0), work.token, Ok(vec![audio.into()]));
     let nodes: Vec<String> =
         drain(&mut executor).iter().map(|output| output.node.to_string()).collect();
@@ -314,7 +313,8 @@ fn values_that_cannot_be_sent_are_failures() {
         NodeValue::Json("NaN".into()),
         NodeValue::Json(String::new()),
         NodeValue::Json(format!("\"{}\"", "x".repeat(MAX_VALUE_BYTES))),
-        NodeValue::Audio { format: Some(format(48_000)), samples: vec![0.0; 960].into() },
+        NodeValue::Audio { channels: 2, samples: vec![0.0; 960].into() },
+        NodeValue::Audio { channels: 0, samples: Vec::new().into() },
     ];
     for (index, value) in (0..).zip(wrong) {
         push(&mut executor, id, index);

@@ -80,7 +80,7 @@ fn each_frame_goes_to_the_inputs_that_take_its_type_and_else_is_a_result() {
     let work = executor.poll_work(Micros(0)).unwrap();
     assert_eq!((&*work.port, &work.payload), ("in", &Payload::Audio(vec![0.5; 320].into())));
     let object = Opaque::new("an object");
-    let audio = || NodeValue::Audio { format: None, samples: vec![0.5; 320].into() };
+    let audio = || NodeValue::Audio { channels: 1, samples: vec![0.5; 320].into() };
     let results = vec![
         audio().into(),
         NodeValue::Json("{\"a\":1}".into()).into(),
@@ -205,7 +205,7 @@ fn results_for_no_port_or_of_the_wrong_kind_are_failures() {
     let deep = (0..40).fold(json!(1), |value, _| json!([value]));
     for (result, says) in [
         (on("left", NodeValue::Json("1".into())), "there is data, sound"),
-        (on("data", NodeValue::Audio { format: None, samples: vec![0.0].into() }), "no output"),
+        (on("data", NodeValue::Audio { channels: 1, samples: vec![0.0].into() }), "no output"),
         (NodeValue::Data(Arc::new(deep)).into(), "deep"),
         (NodeValue::Data(Arc::new(json!("x".repeat(70_000)))).into(), "bytes"),
         (NodeValue::Json("[".repeat(33) + &"]".repeat(33)).into(), "deep"),

@@ -304,7 +304,8 @@ fn node_value(value: &Bound<'_, PyAny>) -> PyResult<NodeValue> {
     }
     if let Some(given) = Given::of(value) {
         // The one copy of a node's audio.
-        return Ok(NodeValue::Audio { format: None, samples: given.samples().into() });
+        let (channels, samples) = (given.channels(), given.samples().into());
+        return Ok(NodeValue::Audio { channels, samples });
     }
     if let Ok(value) = value.cast::<PyLaneOpaque>() {
         return Ok(NodeValue::Opaque(value.get().0.clone()));

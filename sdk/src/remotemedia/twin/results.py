@@ -69,9 +69,9 @@ class Results:
         if output is None or not output.format.takes_audio:
             raise Unfit("the node returned audio but declares no output for it")
         channels = output.format.channels
-        shape = samples.shape
-        if (1 if samples.ndim == 1 else shape[0]) != channels:
-            raise Unfit(f"the node returned audio of shape {shape}; its output is {output.format}")
+        given = 1 if samples.ndim == 1 else samples.shape[0]
+        if given != channels:
+            raise Unfit(f"the node returned audio of {given} ch; its output is {output.format}")
         key = index, output.name
         # A node may return more audio than it took: its time never goes backwards.
         pts_us = max(stamp.pts_us, self._end_us.get(key, 0))
@@ -118,7 +118,7 @@ def _parsed(text: object) -> object:
     try:
         return checked_copy(json.loads(str(text)))
     except Unfit as error:
-        raise Unfit(f"the node returned what {error}") from None
+        raise Unfit(error.of("the result")) from None
     except ValueError as error:
         raise Unfit(f"the node returned what is not JSON: {error}") from None
 
