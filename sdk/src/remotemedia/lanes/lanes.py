@@ -235,61 +235,52 @@ class Lanes:
         # What is left keeps the descriptor readable.
         items = self._engine.poll_lane(POLL_ITEMS)
         self._answers.counts["frames"] += len(items)
-        touched: set[Worker] = set()
+        home, sessions, ended = self._home, self._sessions, self._ended
+        ready: list[Mailbox] = []
+        workers: set[Worker] = set()
         for item in items:
-            worker = self._dispatch(item)
-            if worker is not None:
-                touched.add(worker)
-        for worker in touched:
+            name = item.session
+            key = (name, item.participant, item.stream, item.node)
+            streams = sessions.get(name)
+            stream = streams.get(key) if streams is not None else None
+            if streams is None or stream is None or ended:
+                stream = self._stream(item, key)
+                if stream is None:
+                    continue
+            elif len(streams) > 1:
+                streams.move_to_end(key)
+            if isinstance(stream, Isolated):
+                stream.worker.put(stream.stream, item)
+                workers.add(stream.worker)
+            elif stream.put(item):
+                if stream.lane is home:
+                    ready.append(stream)
+                else:
+                    self._submit(stream)
+        home.submit(ready)
+        for worker in workers:
             worker.flush()
-        if len(items) < POLL_ITEMS:
+        if len(items) < POLL_ITEMS and self._stopped is None:
             # The engine queues a session's last frame before it tells that the session has ended.
             self._ended.clear()
 
-    def _dispatch(self, item: LaneItem) -> Worker | None:
-        """Pass a frame on; gives the worker that must be flushed, if one has it."""
-        name, node = item.session, item.node
+    def _stream(self, item: LaneItem, key: Key) -> Mailbox | Isolated | None:
+        """Find where a frame goes, or make it; a frame that goes nowhere is answered."""
+        name = item.session
         if self._stopped is not None or name in self._ended:
             self._answers.counts["late"] += 1
             self._answers.complete([(item.token, [])])
             return None
         streams = self._sessions.get(name)
-        if streams is None:
-            streams = self._sessions[name] = OrderedDict()
-        key = (name, item.participant, item.stream, node)
-        stream = streams.get(key)
-        if stream is None:
-            stream = self._make(streams, key, item)
-            if stream is None:
-                message = f"{item.pipeline} has no Python node {node}."
-                self._answers.complete([(item.token, self._answers.failure(message))])
-                return None
-        if len(streams) > 1:
-            streams.move_to_end(key)
-        if isinstance(stream, Isolated):
-            stream.worker.put(stream.stream, item)
-            return stream.worker
-        if stream.put(item):
-            self._submit(stream)
-        return None
-
-    def _submit(self, mailbox: Mailbox) -> None:
-        lane = mailbox.lane
-        if lane is self._home:
-            lane.submit(mailbox)
-        elif lane is not None:
-            lane.submit_soon(mailbox)
-        else:
-            self._threads.submit(mailbox)
-
-    def _make(
-        self, streams: OrderedDict[Key, Mailbox | Isolated], key: Key, item: LaneItem
-    ) -> Mailbox | Isolated | None:
+        if streams is not None and key in streams:
+            return streams[key]
         recipe = self._recipes.get((item.pipeline, item.node))
         if recipe is None:
-            if not streams:
-                del self._sessions[item.session]
+            message = f"{item.pipeline} has no Python node {item.node}."
+            self._answers.complete([(item.token, self._answers.failure(message))])
             return None
+        if streams is None:
+            streams = self._sessions[name] = OrderedDict()
         self._make_room(streams)
         worker = self._workers.get((item.pipeline, item.node))
         made: Mailbox | Isolated
@@ -300,6 +291,9 @@ class Lanes:
             made = self._mailbox(recipe, NodeSession(*key[:3], item.pipeline, item.node))
         streams[key] = made
         return made
+
+    def _submit(self, mailbox: Mailbox) -> None:
+        (mailbox.lane or self._threads).submit_soon(mailbox)
 
     def _mailbox(self, recipe: Recipe, session: NodeSession) -> Mailbox:
         key = (session.id, session.participant, session.stream, session.node)

@@ -54,8 +54,8 @@ class LoopLane:
         self._pool = pool
         self._forget = forget
         self._runners = Runners(self.loop, self._work, self._waits)
-        self.submit = self._runners.submit
-        """Works on a stream. To be called on the loop's thread."""
+        self.submit = self._runners.submit_all
+        """Works on streams. To be called on the loop's thread."""
         self._outbox: deque[LaneDone] = deque()
         self._refused: set[int] = set()
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class LoopLane:
 
     def submit_soon(self, mailbox: Mailbox) -> None:
         """Work on a stream."""
-        self.call_soon(partial(self.submit, mailbox))
+        self.call_soon(partial(self.submit, (mailbox,)))
 
     def cancel(self, mailbox: Mailbox, after: float = 0.0) -> None:
         """Cancel what a stream waits for, in `after` seconds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 J = TypeVar("J")
@@ -41,6 +41,12 @@ class Runners(Generic[J]):
         if not self._scheduled:
             self._schedule()
 
+    def submit_all(self, jobs: Sequence[J]) -> None:
+        """Run `jobs` soon."""
+        self._ready.extend(jobs)
+        if self._ready and not self._scheduled:
+            self._schedule()
+
     def cancel(self, task: asyncio.Task[None]) -> None:
         """Cancel the job that waits in `task`."""
         task.cancel()
@@ -68,7 +74,7 @@ class Runners(Generic[J]):
 
     def _schedule(self) -> None:
         self._scheduled = True
-        task = self._loop.create_task(self._run())
+        task = self._loop.create_task(self._run(), name="nodes")  # numbering it takes longer
         self._tasks.add(task)
         task.add_done_callback(self._forget)
         # It comes right after the task's first step.
@@ -85,14 +91,14 @@ class Runners(Generic[J]):
             self._schedule()
 
     async def _run(self) -> None:
-        ready, run = self._ready, self._job
+        ready, run, waiting = self._ready, self._job, self._waiting
         while ready:
             try:
                 job = self._current = ready.popleft()
             except IndexError:
                 return
             await run(job)
-            if self._waiting.pop(job, None) is not None:
+            if waiting and waiting.pop(job, None) is not None:
                 return
 
     def _forget(self, task: asyncio.Task[None]) -> None:

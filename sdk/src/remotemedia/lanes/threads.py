@@ -43,7 +43,7 @@ class ThreadLane:
         self._wait_for = wait_for
         self._forget = forget
 
-    def submit(self, mailbox: Mailbox) -> None:
+    def submit_soon(self, mailbox: Mailbox) -> None:
         """Work on a stream."""
         self._pool.submit(partial(self._work, mailbox))
 
@@ -64,7 +64,7 @@ class ThreadLane:
         if mailbox.pause():
             return
         if mailbox.waiting or not mailbox.ended:
-            self.submit(mailbox)
+            self.submit_soon(mailbox)
             return
         if mailbox.call is not None:
             self._finish(mailbox, mailbox.call.node)
