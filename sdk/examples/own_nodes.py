@@ -9,6 +9,7 @@ import numpy as np
 
 from remotemedia import AudioFrame, Node, NodeSession, Pipeline, node
 from remotemedia.frames import Samples
+from remotemedia.nodes import AudioSource
 
 LIMIT = 0.99
 
@@ -52,7 +53,9 @@ def crossings(frame: AudioFrame) -> Iterator[dict[str, float]]:
 
 
 pipeline = Pipeline("own-nodes")
+pipeline.add_node("mic", AudioSource())
 pipeline.add_node("clipping", clipping)
 pipeline.add_node("loudest", Loudest(step_db=2.0))
 pipeline.add_node("crossings", crossings)
-pipeline.connect("clipping", "loudest")
+for name in ("clipping", "loudest", "crossings"):
+    pipeline.connect("mic", name)  # each gets the audio; what they return is a result of theirs

@@ -86,6 +86,17 @@ def test_own_nodes(engine, lanes):
     assert engine.result(101) == []
 
 
+def test_own_nodes_over_audio():
+    pipeline = load_pipeline(str(EXAMPLES / "own_nodes.py"))
+    quiet, limit = np.full(16000, 0.1, np.float32), np.ones(16000, np.float32)
+    result = pipeline.run((np.concatenate([quiet, limit]), 16000))
+    assert result.errors == []
+    told = result.outputs
+    assert list(told["clipping"]) == [{"clipped": 320}] * 50
+    assert [each["dbfs"] for each in told["loudest"]] == [-20.0, 0.0]
+    assert [each["crossings_per_second"] for each in told["crossings"]] == [0.0, 0.0]
+
+
 def test_robot(engine, lanes):
     lanes(load_pipeline(str(EXAMPLES / "robot.py")))
     told = {"node": "robot-1", "pipeline": "robot", "rate": 48000}
