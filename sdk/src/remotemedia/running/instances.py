@@ -178,7 +178,10 @@ class Instance:
                     value = plain_of(value)
                 except NodeError:
                     return backend.LaneOpaque(value)
-            return backend.LaneData(value)
+            try:
+                return backend.LaneData(value)
+            except backend.RuntimeFault as fault:
+                raise NodeError(getattr(fault, "message", str(fault))) from None
 
         results: Results[LaneValue] = Results(self._recipe.outputs, data)
         return Call(node, self._calling, self._session, lambda value: [*results.of(value)])

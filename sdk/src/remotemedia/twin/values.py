@@ -27,7 +27,22 @@ class RuntimeFault(RemoteMediaError):  # noqa: N818 - the native module's name
 
 
 class Unfit(ValueError):  # noqa: N818 - it is no error where opaque values may pass
-    """A value that cannot be sent on; the text says why, as the end of a sentence."""
+    """A value that cannot be sent on; the text says why, as the end of a sentence.
+
+    Attributes:
+        path: of what is wrong within the value, such as ``["a"][2]``.
+    """
+
+    path = ""
+
+    def within(self, part: str) -> Unfit:
+        """Learn what it is a part of."""
+        self.path = part + self.path
+        return self
+
+    def of(self, what: str) -> str:
+        """Give the whole sentence."""
+        return f"{what}{self.path} {self}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +85,9 @@ class LaneData:
         try:
             object.__setattr__(self, "value", checked_copy(self.value))
         except Unfit as error:
-            text = f"the result {error}"
-            raise RuntimeFault(text, code=INVALID_PARAMETER, field="value") from None
+            raise RuntimeFault(
+                error.of("the result"), code=INVALID_PARAMETER, field="value"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -122,28 +138,41 @@ def checked_copy(value: object, arrays: bool = True) -> JsonValue:
 
 def json_copy(value: object, arrays: bool = True, depth: int = 0) -> JsonValue:
     """Copy a value that is JSON, whatever its length."""
-    copy: JsonValue
     if isinstance(value, np.generic) or (arrays and isinstance(value, np.ndarray)):
         value = value.tolist()
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
         if not -(1 << 63) <= value < 1 << 64:
-            raise Unfit("is an integer of more than 64 bits")
+            raise Unfit("is an integer of more than 64 bits: return it as text.")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise Unfit(f"is {value}, which JSON cannot say")
+            raise Unfit(f"is {value}, which JSON cannot say: return None instead.")
         return float(value)
     if not isinstance(value, list | tuple | dict):
-        raise Unfit(f"is a {type(value).__name__}, which is not JSON")
+        kinds = "return dicts, lists, text, numbers and None."
+        raise Unfit(f"is a {type(value).__name__}, which is not JSON: {kinds}")
     if depth >= MAX_DEPTH:
         raise Unfit(f"is more than {MAX_DEPTH} deep")
     if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise Unfit(f"has the key {key!r}: keys must be text")
-        copy = {key: json_copy(each, arrays, depth + 1) for key, each in value.items()}
-    else:
-        copy = [json_copy(each, arrays, depth + 1) for each in value]
-    return copy
+        return _object(value, arrays, depth + 1)
+    listed: list[JsonValue] = []
+    for index, each in enumerate(value):
+        try:
+            listed.append(json_copy(each, arrays, depth + 1))
+        except Unfit as error:
+            raise error.within(f"[{index}]") from None
+    return listed
+
+
+def _object(value: dict[object, object], arrays: bool, depth: int) -> JsonValue:
+    made: dict[str, JsonValue] = {}
+    for key, each in value.items():
+        if not isinstance(key, str):
+            raise Unfit(f"has the key {repr(key)[:64]}: keys must be text.")
+        try:
+            made[key] = json_copy(each, arrays, depth)
+        except Unfit as error:
+            raise error.within(f'["{key[:64]}"]') from None
+    return made

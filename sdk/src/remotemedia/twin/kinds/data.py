@@ -38,7 +38,7 @@ class _Map(State):
             made = self._function(value.value)
             checked = checked_copy(made)
         except Unfit as error:
-            cx.fail(value.stamp, f"the result {error}")
+            cx.fail(value.stamp, error.of("the result"))
         except ValueError as error:
             cx.fail(value.stamp, str(error))
         else:
