@@ -24,6 +24,7 @@ from remotemedia import (
 from remotemedia.host import EngineHost
 from remotemedia.host import events as events_module
 from remotemedia.host.events import EventHub
+from remotemedia.host.host import describe
 from remotemedia.nodes import (
     AudioSink,
     AudioSource,
@@ -494,6 +495,18 @@ async def test_files_are_written_by_each_session(runtime, writer):
         [Pipeline("p", VADNode(), writer(path="{session}.wav"))], {}, runtime
     )
     await host.close()
+
+
+def test_every_sink_is_told():
+    made = Pipeline("p").add_node("mic", AudioSource(rate=48000)).add_node("vad", VADNode())
+    made.add_node("out", AudioSink(channels=2)).connect("mic", "vad").connect("mic", "out")
+    ports = describe(made, made.plan(native=True, served=True)).ports
+    assert [(port.id, port.direction, port.kind) for port in ports] == [
+        ("mic", "in", "audio"),
+        ("results", "out", "results"),
+        ("out", "out", "audio"),
+    ]
+    assert (ports[-1].format.rate, ports[-1].format.channels) == (48000, 2)
 
 
 async def test_every_source_is_told(runtime):

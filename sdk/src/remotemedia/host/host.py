@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from remotemedia_signaling import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from remotemedia._native import Engine, NativeRuntime
-    from remotemedia.planning import Plan, Source
+    from remotemedia.planning import Plan, PortFormat
 
 T = TypeVar("T")
 
@@ -364,8 +364,13 @@ def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:
     return PipelineInfo(
         name=plan.name,
         ports=(
-            *(_port(source) for source in plan.resolved.sources),
+            *(_port(source.id, "in", source.format) for source in plan.resolved.sources),
             PipelinePort("results", "out", "results"),
+            *(
+                _port(node.id, "out", node.outputs[0].format)
+                for node in plan.resolved.nodes
+                if node.id in plan.sinks
+            ),
         ),
         manifest=manifest,
         resolved=plan.resolved.to_dict(),
@@ -373,11 +378,11 @@ def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:
     )
 
 
-def _port(source: Source) -> PipelinePort:
-    audio = source.format.audio
+def _port(name: str, direction: Literal["in", "out"], given: PortFormat) -> PipelinePort:
+    audio = given.audio
     if audio is None:
-        return PipelinePort(source.id, "in", "data")
-    return PipelinePort(source.id, "in", "audio", AudioFormat(audio.rate, audio.channels))
+        return PipelinePort(name, direction, "data")
+    return PipelinePort(name, direction, "audio", AudioFormat(audio.rate, audio.channels))
 
 
 def _parts(fault: Exception) -> tuple[str, str, str | None, str | None]:
