@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from remotemedia import Pipeline, node
+from remotemedia.files import AudioWriter
 from remotemedia.nodes import (
     AudioSink,
     AudioSource,
@@ -50,10 +52,22 @@ def test_text(pipeline):
         "         └─ 16000 Hz, mono -> words  [words, python]\n"
         "            └─ values -> up  [TextNode, python]\n"
         "\n"
-        "music  FileReaderNode, a.mp3\n"
+        "music  FileReaderNode, a.mp3, cannot be read: formats are guesses\n"
         "└─ 48000 Hz, mono -> in-2 of mix  [MixNode, python]\n"
         "   └─ 48000 Hz, mono -> out  [AudioSink, python]"
     )
+
+
+def test_a_file_has_its_own_format(tmp_path, monkeypatch):
+    monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "0")
+    with AudioWriter(tmp_path / "a.flac", 44100, 2) as writer:
+        writer.write(np.zeros((2, 4410), np.float32))
+    made = Pipeline("p", FileReaderNode(path=tmp_path / "a.flac"), GainNode(), VADNode())
+    lines = made.inspect().text().splitlines()
+    assert lines[2] == f"file-reader-1  FileReaderNode, {tmp_path}/a.flac"
+    assert lines[3] == "└─ 44100 Hz, 2 channels -> gain-1  [GainNode, python]"
+    assert "put in" in lines[4]
+    assert lines[-3].endswith("16000 Hz, mono -> vad-1  [VADNode, python]")
 
 
 def test_a_node_that_several_feed_is_drawn_below_the_last():
@@ -80,7 +94,7 @@ def test_mermaid(pipeline):
     lines = pipeline.inspect().mermaid().splitlines()
     assert lines[0] == "flowchart LR"
     assert '    n0(["mic<br/>AudioSource"])' in lines
-    assert '    n1(["music<br/>FileReaderNode<br/>a.mp3"])' in lines
+    assert '    n1(["music<br/>FileReaderNode<br/>a.mp3<br/>cannot be read: formats are guesses"])' in lines
     assert '    n2["split<br/>ChannelSplitNode"]' in lines
     assert '    n2 -->|"left to in-1: 48000 Hz, mono"| n3' in lines
     (inserted,) = [line for line in lines if line.endswith(" inserted")]

@@ -291,11 +291,13 @@ class Pipeline:
             print(pipeline.inspect())
             pipeline.inspect().mermaid()
 
-        See `plan` for errors.
+        Files that sources read are opened to see their format. See `plan` for errors.
         """
-        from remotemedia.inspecting import inspect
+        from remotemedia.inspecting import formats_of_files, inspect
 
-        return inspect(self.plan())
+        plan = self.plan()
+        formats = formats_of_files(plan)
+        return inspect(self.plan(sources=formats) if formats else plan, formats)
 
     async def serve(self, *, host: str = "127.0.0.1", port: int = 8080, tls: bool = False) -> None:
         """Serve this pipeline with signaling and the demo page, until cancelled.

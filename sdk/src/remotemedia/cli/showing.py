@@ -10,7 +10,6 @@ from rich.text import Text
 
 from remotemedia.cli import exits
 from remotemedia.errors import ManifestError
-from remotemedia.inspecting import inspect as inspect_plan
 
 if TYPE_CHECKING:
     from remotemedia.pipeline import Pipeline
@@ -25,9 +24,10 @@ def validate(pipeline: Pipeline, output: Console) -> None:
     """
     plan = pipeline.plan()
     _check_natively(plan)
+    given = any(source.id not in plan.files for source in plan.resolved.sources)
     comes = f"audio comes in at {plan.source}" if plan.takes_audio else "values come in"
-    output.print(Text(f"{plan.name} is valid; {comes}."))
-    output.print(Text(inspect_plan(plan).text()), soft_wrap=True)
+    output.print(Text(f"{plan.name} is valid; {comes if given else 'it reads files'}."))
+    output.print(Text(pipeline.inspect().text()), soft_wrap=True)
 
 
 def inspect(pipeline: Pipeline, output: Console, *, mermaid: bool, as_json: bool) -> None:

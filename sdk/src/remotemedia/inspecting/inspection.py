@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remotemedia.base import BuiltinNode, Node
+from remotemedia.errors import MediaFileError
 from remotemedia.nodes.python import PythonNode
 from remotemedia.planning.resolved import SOURCE_NODE, PortFormat, PortRef
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from remotemedia.formats import AudioFormat
     from remotemedia.planning import Plan, ResolvedNode
 
 
@@ -29,6 +33,7 @@ class DrawnNode:
         source: frames enter here.
         sink: what it gives is part of the result.
         file: what it reads, for a source.
+        unread: the file could not be read, so that the format of its audio is not known.
         parameters: what it runs with.
     """
 
@@ -41,6 +46,7 @@ class DrawnNode:
     source: bool = False
     sink: bool = False
     file: str | None = None
+    unread: bool = False
     parameters: dict[str, JsonValue] | None = None
 
 
@@ -112,14 +118,32 @@ class Inspection:
         return self.text()
 
 
-def inspect(plan: Plan) -> Inspection:
-    """Give what there is to draw of a plan."""
+def formats_of_files(plan: Plan) -> dict[str, AudioFormat]:
+    """Give the formats of the files that sources read, by the sources' ids, where they can be."""
+    formats: dict[str, AudioFormat] = {}
+    if plan.files:
+        from remotemedia.files import AudioReader
+
+        for source, path in plan.files.items():
+            with suppress(MediaFileError), AudioReader(path) as reader:
+                formats[source] = reader.format
+    return formats
+
+
+def inspect(plan: Plan, read: Collection[str] = ()) -> Inspection:
+    """Give what there is to draw of a plan.
+
+    Args:
+        plan: the plan.
+        read: sources whose files were read to see their format.
+    """
     sources = tuple(
         DrawnNode(
             id=_source_id(plan, source.id),
             type=_type(plan.nodes[source.id]) if source.id in plan.nodes else "input",
             source=True,
             file=str(plan.files[source.id]) if source.id in plan.files else None,
+            unread=source.id in plan.files and source.id not in read,
         )
         for source in plan.resolved.sources
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from remotemedia.inspecting.text import UNREAD
+
 if TYPE_CHECKING:
     from remotemedia.inspecting.inspection import DrawnNode, Inspection
 
@@ -35,7 +37,7 @@ def draw(inspection: Inspection) -> str:
 
 
 def _shape(node: DrawnNode) -> str:
-    told = [node.id.removeprefix("$"), node.type, node.file]
+    told = [node.id.removeprefix("$"), node.type, node.file, UNREAD if node.unread else None]
     # What says nothing new is left out: the only source is of type "input" and called that.
     label = "<br/>".join(_text(text) for text in dict.fromkeys(told) if text)
     if node.source:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 PUT_IN = "put in"
 """How converters are marked that planning put in."""
+UNREAD = "cannot be read: formats are guesses"
+"""How files are marked whose format is not known."""
 
 
 def draw(inspection: Inspection) -> str:
@@ -61,7 +63,7 @@ class _Tree:
 
 def _label(node: DrawnNode) -> str:
     if node.source:
-        told = [node.file] if node.file else []
+        told = [node.file, *([UNREAD] if node.unread else [])] if node.file else []
         named = node.id.removeprefix("$")
         return f"{named}  {', '.join([node.type, *told])}" if node.type != named else named
     told = [node.type, node.runtime, *([PUT_IN] if node.inserted else [])]
