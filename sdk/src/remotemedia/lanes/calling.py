@@ -80,13 +80,13 @@ class Call(Generic[R]):
         """Process a frame by a ``def`` or a generator."""
         value = self._call(item)
         if self._calling.generator:
-            return self.results(_all(cast("Iterable[object]", value)))
+            value = _all(cast("Iterable[object]", value))
+        if type(value) in _PLAIN:
+            return self.results(value)
         return self.results_on_thread(value)
 
     def results_on_thread(self, value: object) -> list[R]:
         """Convert what a ``def`` or a generator returned."""
-        if type(value) in _PLAIN:
-            return self.results(value)
         if inspect.isgenerator(value):
             value = _all(value)
         elif inspect.isawaitable(value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from time import monotonic
@@ -237,6 +237,7 @@ class Lanes:
         self._answers.counts["frames"] += len(items)
         home, sessions, ended = self._home, self._sessions, self._ended
         ready: list[Mailbox] = []
+        others: list[Mailbox] = []
         workers: set[Worker] = set()
         for item in items:
             name = item.session
@@ -253,11 +254,9 @@ class Lanes:
                 stream.worker.put(stream.stream, item)
                 workers.add(stream.worker)
             elif stream.put(item):
-                if stream.lane is home:
-                    ready.append(stream)
-                else:
-                    self._submit(stream)
+                (ready if stream.lane is home else others).append(stream)
         home.submit(ready)
+        self._submit(others)
         for worker in workers:
             worker.flush()
         if len(items) < POLL_ITEMS and self._stopped is None:
@@ -292,8 +291,11 @@ class Lanes:
         streams[key] = made
         return made
 
-    def _submit(self, mailbox: Mailbox) -> None:
-        (mailbox.lane or self._threads).submit_soon(mailbox)
+    def _submit(self, mailboxes: Sequence[Mailbox]) -> None:
+        self._threads.submit([each for each in mailboxes if each.lane is None])
+        for each in mailboxes:
+            if each.lane is not None:
+                each.lane.submit_soon(each)
 
     def _mailbox(self, recipe: Recipe, session: NodeSession) -> Mailbox:
         key = (session.id, session.participant, session.stream, session.node)
@@ -343,7 +345,7 @@ class Lanes:
         abandoned, start = stream.end()
         self._answers.complete([(item.token, []) for item in abandoned])
         if start:
-            self._submit(stream)
+            self._submit((stream,))
         elif stream.lane is not None:
             stream.lane.cancel(stream, END_GRACE_SECONDS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -28,7 +28,8 @@ class ThreadPool:
         self._max = max_threads
         self._name = name
         self._jobs: deque[Callable[[], None]] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._threads = 0
         self._idle = 0
         self._started = 0
@@ -42,9 +43,14 @@ class ThreadPool:
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run `job`, which must not raise, on a thread as soon as one is free."""
-        with self._changed:
-            self._jobs.append(job)
-            self._wake()
+        self.submit_all((job,))
+
+    def submit_all(self, jobs: Iterable[Callable[[], None]]) -> None:
+        """Run `jobs`, which must not raise."""
+        self._jobs.extend(jobs)
+        if self._jobs and not self._waking:
+            with self._lock:
+                self._wake()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Run `function` on a thread as soon as one is free, and give what becomes of it."""
@@ -63,7 +69,7 @@ class ThreadPool:
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their job."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._jobs.clear()
             self._changed.notify_all()
@@ -87,18 +93,27 @@ class ThreadPool:
             ).start()
 
     def _work(self) -> None:
-        came = True
+        self._waking = False
         while True:
-            with self._changed:
-                if came:
-                    self._waking = came = False
-                while not self._jobs:
-                    if self._closed or not self._wait():
-                        self._threads -= 1
-                        return
+            try:
                 job = self._jobs.popleft()
-                self._wake()
+            except IndexError:
+                if not self._rest():
+                    return
+                continue
+            if self._jobs and not self._waking:
+                with self._lock:
+                    self._wake()
             job()
+
+    def _rest(self) -> bool:
+        """Wait for jobs; False when the thread must end."""
+        with self._lock:
+            while not self._jobs:
+                if self._closed or not self._wait():
+                    self._threads -= 1
+                    return False
+            return True
 
     def _wait(self) -> bool:
         self._idle += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,16 +43,17 @@ class ThreadLane:
         self._wait_for = wait_for
         self._forget = forget
 
-    def submit_soon(self, mailbox: Mailbox) -> None:
-        """Work on a stream."""
-        self._pool.submit(partial(self._work, mailbox))
+    def submit(self, mailboxes: Iterable[Mailbox]) -> None:
+        """Work on streams."""
+        self._pool.submit_all([partial(self._work, each) for each in mailboxes])
 
     def _work(self, mailbox: Mailbox) -> None:
+        waiting = mailbox.waiting
         for _ in range(BURST_FRAMES):
             try:
-                item = mailbox.waiting.popleft()
+                item = waiting.popleft()
             except IndexError:
-                break
+                break  # the session has ended
             done: LaneDone
             try:
                 call = mailbox.call or self._prepare(mailbox)
@@ -61,10 +62,12 @@ class ThreadLane:
             except (Exception, SystemExit) as error:
                 done = (item.token, self._answers.failed(mailbox, error))
             self._answers.complete((done,))
+            if not waiting:
+                break
         if mailbox.pause():
             return
         if mailbox.waiting or not mailbox.ended:
-            self.submit_soon(mailbox)
+            self.submit((mailbox,))
             return
         if mailbox.call is not None:
             self._finish(mailbox, mailbox.call.node)
