@@ -10,22 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from remotemedia.frames import Samples
+from remotemedia.frames import Item, Samples
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-class LaneItem(Protocol):
-    """One frame for a Python node: audio, or a value.
+class LaneItem(Item, Protocol):
+    """One frame for a Python node: audio, or a value. A token is never used twice in a run.
 
     The last item of each node has an empty `port` and neither samples nor a value: all its inputs
-    have ended and what `flush` returns is its result.
+    have ended and what `flush` returns is its result. Samples may be changed by the node.
     """
-
-    @property
-    def token(self) -> int:
-        """Names the frame in `Run.complete`; never used twice in a run."""
 
     @property
     def session(self) -> str: ...
@@ -42,28 +38,8 @@ class LaneItem(Protocol):
         """What the manifest calls the node's code."""
 
     @property
-    def port(self) -> str:
-        """The input port that the frame came to; empty for the end of the input."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def pts_us(self) -> int: ...
-    @property
-    def rate(self) -> int:
-        """Of the samples, in hertz; 0 for a value."""
-
-    @property
     def channels(self) -> int:
         """Of the samples; 0 for a value."""
-
-    @property
-    def samples(self) -> Samples | None:
-        """Audio ``(n,)`` or ``(channels, n)``, which the node may change; None for a value."""
-
-    @property
-    def value(self) -> object:
-        """Data or an opaque object; None for audio."""
 
     @property
     def end(self) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from concurrent.futures import Future, wait
 from functools import cache
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from remotemedia.base import FunctionNode, Node
 from remotemedia.errors import NodeError, TransientError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from remotemedia.running.working import Recipe, Workers
 
+T = TypeVar("T")
 _log = logging.getLogger("remotemedia.running")
 
 
@@ -47,9 +48,9 @@ class Instance:
     def start(self, batch: Sequence[LaneItem]) -> Future[list[LaneDone]]:
         """Work on frames; the future fails only where the node cannot begin."""
         if self._calling.on_loop:
-            self._working = self._workers.loop.submit(self._work_on_loop(batch))
+            self._working = self._workers.loop.submit(self._work(batch))
         else:
-            self._working = _pool().call(lambda: self._work_on_thread(batch))
+            self._working = _pool().call(lambda: _driven(self._work(batch)))
         return self._working
 
     def abandon(self) -> None:
@@ -68,37 +69,59 @@ class Instance:
             return self._workers.loop.submit(self._finish_on_loop(call.node))
         return _pool().call(lambda: self._finish_on_thread(call.node))
 
-    # On a thread of the pool.
+    # On the loop, or driven on a thread of the pool, where nothing is awaited.
 
-    def _work_on_thread(self, batch: Sequence[LaneItem]) -> list[LaneDone]:
+    async def _work(self, batch: Sequence[LaneItem]) -> list[LaneDone]:
         call = self._call
         if call is None:
             try:
-                node = self._recipe.node.fresh()
-                if _overrides(node, "initialize"):
-                    self._wait_for(node.initialize())
+                call = self._call = await self._prepared()
             except (Exception, SystemExit) as error:
                 raise self._cannot_begin(error) from error
-            call = self._call = self._made(node)
         done: list[LaneDone] = []
         for item in batch:
             if self._workers.cancelled:
                 break  # nobody waits for the rest
             began = perf_counter_ns()
             try:
-                if not is_end(item):
-                    results = call.on_thread(item)
-                elif _overrides(call.node, "flush"):
-                    self._session.pts_ms = item.pts_us / 1000.0
-                    results = call.results_on_thread(self._wait_for(call.node.flush()))
-                else:
-                    results = []
+                results = await self._results(call, item)
                 done.append(self._succeeded(item, results))
             except (Exception, SystemExit) as error:
                 done.append(self._failed(item, error))
             if not is_end(item):
                 self._metrics.took(perf_counter_ns() - began)
         return done
+
+    async def _results(self, call: Call[LaneResult], item: LaneItem) -> list[LaneResult]:
+        on_loop = self._calling.on_loop
+        if not is_end(item):
+            return await call.on_loop(item) if on_loop else call.on_thread(item)
+        if not _overrides(call.node, "flush"):
+            return []
+        self._session.pts_ms = item.pts_us / 1000.0
+        value = call.node.flush()
+        if on_loop:
+            return await call.results_on_loop(value)
+        return call.results_on_thread(self._wait_for(value))
+
+    async def _prepared(self) -> Call[LaneResult]:
+        node = self._recipe.node
+        if not self._calling.on_loop:
+            node = node.fresh()
+            if _overrides(node, "initialize"):
+                self._wait_for(node.initialize())
+        elif not isinstance(node, FunctionNode):
+            # Making it and a plain `def initialize` may load a model: not on the loop.
+            node = await asyncio.wrap_future(_pool().call(node.fresh))
+            if inspect.iscoroutinefunction(node.initialize):
+                await node.initialize()
+            elif _overrides(node, "initialize"):
+                value = await asyncio.wrap_future(_pool().call(node.initialize))
+                if value is not None:
+                    await value
+        return self._made(node)
+
+    # On a thread of the pool.
 
     def _finish_on_thread(self, node: Node) -> None:
         if self._working is not None:
@@ -117,45 +140,6 @@ class Instance:
         return value
 
     # On the loop.
-
-    async def _work_on_loop(self, batch: Sequence[LaneItem]) -> list[LaneDone]:
-        call = self._call
-        if call is None:
-            try:
-                call = await self._prepared_on_loop()
-            except (Exception, SystemExit) as error:
-                raise self._cannot_begin(error) from error
-            self._call = call
-        done: list[LaneDone] = []
-        for item in batch:
-            began = perf_counter_ns()
-            try:
-                if not is_end(item):
-                    results = await call.on_loop(item)
-                elif _overrides(call.node, "flush"):
-                    self._session.pts_ms = item.pts_us / 1000.0
-                    results = await call.results_on_loop(call.node.flush())
-                else:
-                    results = []
-                done.append(self._succeeded(item, results))
-            except (Exception, SystemExit) as error:
-                done.append(self._failed(item, error))
-            if not is_end(item):
-                self._metrics.took(perf_counter_ns() - began)
-        return done
-
-    async def _prepared_on_loop(self) -> Call[LaneResult]:
-        node = self._recipe.node
-        if not isinstance(node, FunctionNode):
-            # Making it and a plain `def initialize` may load a model: not on the loop.
-            node = await asyncio.wrap_future(_pool().call(node.fresh))
-            if inspect.iscoroutinefunction(node.initialize):
-                await node.initialize()
-            elif _overrides(node, "initialize"):
-                value = await asyncio.wrap_future(_pool().call(node.initialize))
-                if value is not None:
-                    await value
-        return self._made(node)
 
     async def _finish_on_loop(self, node: Node) -> None:
         try:
@@ -212,7 +196,7 @@ class Instance:
 
 def is_end(item: LaneItem) -> bool:
     """Say whether an item is the end of its node's input."""
-    return not item.port or getattr(item, "end", False)
+    return item.end
 
 
 def _overrides(node: Node, method: str) -> bool:
@@ -223,6 +207,16 @@ def _overrides(node: Node, method: str) -> bool:
 def _pool() -> ThreadPool:
     """Make the threads that all runs share."""
     return ThreadPool(name="remotemedia-run-node")
+
+
+def _driven(coroutine: Coroutine[object, object, T]) -> T:
+    """Run what never has to wait, without a loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+    raise RuntimeError("it waits for something")
 
 
 async def _awaited(value: Awaitable[object]) -> object:

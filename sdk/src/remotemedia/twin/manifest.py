@@ -9,9 +9,8 @@ from typing import Literal
 
 from remotemedia.errors import INVALID_MANIFEST, PORT_MISMATCH, ManifestError
 from remotemedia.formats import MAX_CHANNELS, MAX_RATE, MIN_RATE
+from remotemedia.planning.resolved import VERSION, Edge, PortRef, PortType
 
-VERSION = "resolved/1"
-SOURCE_NODE = "$source"
 MAX_NODES = 256
 """The most nodes a pipeline may have."""
 MAX_EDGES = 1_024
@@ -26,7 +25,6 @@ MAX_MANIFEST_BYTES = 1 << 20
 """The longest resolved manifest, in bytes of JSON."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f$]")
-PortType = Literal["audio", "data", "any"]
 
 
 @dataclass(frozen=True)
@@ -86,22 +84,6 @@ class ResolvedNode:
     params: object
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-
-
-@dataclass(frozen=True)
-class PortRef:
-    """A port by the names of its node and of itself."""
-
-    node: str
-    port: str
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A connection between two ports."""
-
-    source: PortRef
-    target: PortRef
 
 
 @dataclass(frozen=True)

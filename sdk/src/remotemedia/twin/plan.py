@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from remotemedia.errors import GRAPH_CYCLE
+from remotemedia.planning.resolved import SOURCE_NODE, PortRef
 from remotemedia.twin.chunks import Audio, Signal
 from remotemedia.twin.kinds import Action, compile_node
 from remotemedia.twin.manifest import (
-    SOURCE_NODE,
     PortFormat,
-    PortRef,
     ResolvedManifest,
     Source,
     invalid,
