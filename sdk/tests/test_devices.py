@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -247,3 +248,35 @@ async def test_a_call_sends_what_is_heard_until_ctrl_c(sounds, server, monkeypat
     assert stream.settings["samplerate"] == 48000
     assert stream.calls == ["start", "abort", "close"]
     assert '"loud":true' in output.file.getvalue().replace(" ", "")
+
+
+async def test_a_call_by_microphone_plays_what_comes_back(sounds, server, monkeypatch):
+    from remotemedia.client.track import AudioTrack
+
+    monkeypatch.setattr("remotemedia.client.session.QUIET_SECONDS", 0.05)
+    monkeypatch.setattr("remotemedia.client.session.QUIET_AUDIO_SECONDS", 0.3)
+    sounds.blocks = heard(5, size=960)
+    server.voice = AudioTrack()
+    saying = []
+
+    def flush(channel, control):
+        channel.send(f'{{"v":1,"type":"flushed","id":{control["id"]}}}')
+        wave = 16384 * np.sin(2 * np.pi * 440 * np.arange(24000) / 48000)
+        saying.append(asyncio.ensure_future(server.voice.put(wave.astype(np.int16))))
+
+    class Ending(Stream):
+        def give(self):
+            super().give()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    server.replies["flush"] = flush
+    monkeypatch.setattr(sounds, "InputStream", lambda **rest: Ending(sounds, **rest))
+    await call(CallOptions(server.url, None), Console(file=io.StringIO(), width=200))
+    await asyncio.gather(*saying)
+    _, speaker = sounds.streams
+    assert speaker.settings["samplerate"] == 48000
+    assert speaker.settings["channels"] == 1
+    assert speaker.calls == ["start", "stop", "close"]
+    played = np.concatenate(speaker.played)
+    assert len(played) > 16000
+    assert np.sqrt(np.mean(played[4800:14400] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
