@@ -142,7 +142,7 @@ fn what_is_made_faster_than_it_is_heard_is_paced_and_complete() {
     let begin = world.now;
     let mut from = 0;
     while from < samples.len() {
-        let taken = world.sender.offer(world.now, A, MONO, &samples, from).unwrap();
+        let taken = world.sender.offer(world.now, A, MONO, &samples, from..usize::MAX).unwrap();
         assert!(world.sender.queued(A) <= MAX_QUEUED);
         from += taken;
         world.pass(ms(20));
@@ -302,6 +302,10 @@ fn sources_of_different_rates_meet_at_48_khz() {
     assert_eq!(config.format, AudioFormat::MONO_48K);
     let config = SenderConfig::new([MONO, MONO], true);
     assert_eq!(config.format, MONO);
+    assert_eq!(config.at_most(Some(8_000), Some(20_000)).bitrate, 20_000);
+    assert_eq!(config.at_most(Some(8_000), None).format, format(8_000, 1));
+    assert_eq!(config.at_most(Some(48_000), None), config);
+    assert_eq!(config.at_most(None, None), config);
 }
 
 fn report(fraction_lost: u8) -> ReceptionReport {

@@ -35,6 +35,7 @@ impl Sessions {
             }
             Ok(Control::Interrupt { id }) => {
                 self.executor.interrupt(instance);
+                self.interrupt_voices(now, key);
                 let body = ReplyBody::Interrupted;
                 self.reply(now, key, channel, &Reply { id: id.as_ref(), body });
             }

@@ -31,6 +31,8 @@ impl Sessions {
             participant.peer.handle_timeout(now);
         }
         let session = participant.session;
+        let spoken = participant.voice.as_mut().filter(|voice| voice.is_due(now));
+        let spoken = spoken.map(|voice| voice.serve(now, &mut participant.peer)).is_some();
         for track in &mut participant.tracks {
             if track.receiver.poll_timeout().is_some_and(|deadline| deadline <= now) {
                 track.receiver.handle_timeout(now);
@@ -41,6 +43,9 @@ impl Sessions {
         }
         if participant.is_active() && participant.next_tick <= now {
             self.tick(now, key);
+        }
+        if spoken {
+            self.feed(now, session);
         }
         self.pump(now, key);
     }
@@ -68,6 +73,11 @@ impl Sessions {
             PeerEvent::SenderReport { mid, ssrc, ntp, rtp_timestamp } => {
                 if let Some(track) = participant.tracks.iter_mut().find(|track| track.mid == mid) {
                     track.receiver.handle_sender_report(now, ssrc, ntp, rtp_timestamp);
+                }
+            }
+            PeerEvent::ReceptionReport(report) => {
+                if let Some(voice) = &mut participant.voice {
+                    voice.handle_report(now, &report);
                 }
             }
             PeerEvent::Connected => participant.connected = true,
@@ -187,8 +197,10 @@ impl Sessions {
                 }
             }
         }
-        if !self.reports.is_empty() {
-            participant.peer.send_reception_report(now, &self.reports);
+        match participant.voice.as_mut().and_then(|voice| voice.report(now)) {
+            Some(sent) => participant.peer.send_sender_report(now, &sent, &self.reports),
+            None if self.reports.is_empty() => {}
+            None => participant.peer.send_reception_report(now, &self.reports),
         }
         let outbox = participant.outbox.stats();
         metrics.coalesced = outbox.coalesced;

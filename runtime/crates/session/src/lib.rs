@@ -29,6 +29,7 @@ mod session;
 mod sessions;
 mod stats;
 mod timers;
+mod voice;
 
 pub use api::{
     Audience, LaneWork, LiveObjects, Losses, OfferReply, OfferRequest, SessionError, SessionsConfig,
@@ -39,4 +40,5 @@ pub use outbox::{MAX_BACKLOG, MAX_EVENT_AGE, MAX_EVENT_BYTES, MAX_LIVE_BYTES};
 pub use participant::{MAX_CONTROL_WAITING, MAX_TRACKS, OFFER_INTERVAL, OFFERS_AT_ONCE};
 pub use publish::result_body;
 pub use sessions::Sessions;
-pub use stats::{ParticipantStats, SessionStats, StreamStats};
+pub use stats::{ParticipantStats, SessionStats, StreamStats, VoiceStats};
+pub use voice::MAX_WAITING;

@@ -17,6 +17,7 @@ use crate::participant::{Allowance, End, Participant, Phase, TICK};
 use crate::router::Routes;
 use crate::session::Session;
 use crate::sessions::Sessions;
+use crate::voice::{Sink, Voice, sent_channels};
 
 impl Sessions {
     /// Opens a session, enters one, renegotiates a connection or replaces it.
@@ -69,7 +70,9 @@ impl Sessions {
         }
         // A pipeline takes its audio from someone, and at first there is nobody else.
         let receive = source_of(&request.plan)?;
-        let (peer, sdp) = self.answer(now, &request.sdp, Want::Required, receive)?;
+        let send = sent_channels(&Sink::all(&request.plan));
+        let wants = MediaWants { audio: Want::Required, send };
+        let (peer, sdp) = self.answer(now, &request.sdp, wants, receive)?;
         let id: Arc<str> = request.session_id.as_str().into();
         let instance = self.executor.create(request.plan.clone());
         let session = Session::new(
@@ -107,7 +110,8 @@ impl Sessions {
             ));
         }
         let receive = session.source;
-        let (peer, sdp) = self.answer(now, &request.sdp, Want::Optional, receive)?;
+        let wants = MediaWants { audio: Want::Optional, send: sent_channels(&session.sinks) };
+        let (peer, sdp) = self.answer(now, &request.sdp, wants, receive)?;
         Ok(self.enter(now, key, Entry::new(request), peer, sdp))
     }
 
@@ -124,7 +128,7 @@ impl Sessions {
             return Err(SessionError::new(ErrorCode::Conflict, "the connection is closing"));
         }
         // Who has muted their track keeps their place.
-        let wants = MediaWants::receive(Want::Optional);
+        let wants = MediaWants { audio: Want::Optional, send: sent_channels(&session.sinks) };
         let sdp = participant.peer.renegotiate(now, &request.sdp, &wants)?;
         let reply = OfferReply {
             sdp,
@@ -151,8 +155,10 @@ impl Sessions {
         let unknown = || SessionError::unknown("peer", &request.pc_id);
         let participant = self.peers.get(old).ok_or_else(unknown)?;
         let session = participant.session;
-        let receive = match self.sessions.get(session) {
-            Some(session) if session.closing.is_none() => session.source,
+        let (receive, send) = match self.sessions.get(session) {
+            Some(session) if session.closing.is_none() => {
+                (session.source, sent_channels(&session.sinks))
+            }
             _ => return Err(SessionError::new(ErrorCode::Conflict, "the session is ending")),
         };
         let entry = Entry {
@@ -160,8 +166,9 @@ impl Sessions {
             named: Some((participant.name.clone(), participant.joined)),
             offers: participant.offers,
         };
-        let want = if participant.joined { Want::Optional } else { Want::Required };
-        let (peer, sdp) = self.answer(now, &request.sdp, want, receive)?;
+        let audio = if participant.joined { Want::Optional } else { Want::Required };
+        let wants = MediaWants { audio, send };
+        let (peer, sdp) = self.answer(now, &request.sdp, wants, receive)?;
         let reply = self.enter(now, session, entry, peer, sdp);
         self.cut(now, old, End::new("replaced by a new connection"));
         Ok(reply)
@@ -171,7 +178,7 @@ impl Sessions {
         &mut self,
         now: Micros,
         offer: &str,
-        audio: Want,
+        wants: MediaWants,
         receive: AudioFormat,
     ) -> Result<(Peer, String), SessionError> {
         let mut config = PeerConfig::new(
@@ -182,7 +189,7 @@ impl Sessions {
         );
         config.max_message_size = MAX_CONTROL_BYTES;
         config.receive = receive;
-        Ok(Peer::answer(config, now, offer, &MediaWants::receive(audio))?)
+        Ok(Peer::answer(config, now, offer, &wants)?)
     }
 
     /// Makes a peer a participant.
@@ -200,6 +207,7 @@ impl Sessions {
             named.unwrap_or_else(|| (session.name_participant(), !session.participants.is_empty()));
         let session_id = session.id.clone();
         let outbox = Outbox::new(peer.has_data());
+        let voice = (!session.sinks.is_empty()).then(|| Voice::new(&peer, &mut self.rng));
         let key = self.peers.insert(Participant {
             session: session_key,
             pc_id: pc_id.clone(),
@@ -209,6 +217,7 @@ impl Sessions {
             peer,
             routes: Routes::default(),
             tracks: Vec::new(),
+            voice,
             outbox,
             control: VecDeque::new(),
             phase: Phase::Active,

@@ -11,6 +11,7 @@ use remotemedia_peer::{ChannelId, Peer, SendError};
 
 use crate::outbox::{Link, Outbox, SlowReader};
 use crate::router::Routes;
+use crate::voice::Voice;
 
 /// Control messages of a client that wait; further ones are answered with `Busy`.
 pub const MAX_CONTROL_WAITING: usize = 64;
@@ -103,6 +104,8 @@ pub(crate) struct Participant {
     pub(crate) peer: Peer,
     pub(crate) routes: Routes,
     pub(crate) tracks: Vec<Track>,
+    /// What it hears, where the pipeline has audio for it.
+    pub(crate) voice: Option<Voice>,
     pub(crate) outbox: Outbox,
     pub(crate) control: VecDeque<(ChannelId, Bytes)>,
     pub(crate) phase: Phase,
@@ -135,6 +138,7 @@ impl Participant {
         self.tracks
             .iter()
             .filter_map(|track| track.receiver.poll_timeout())
+            .chain(self.voice.as_ref().and_then(Voice::poll_timeout))
             .chain(self.peer.poll_timeout())
             .chain(phase)
             .min()

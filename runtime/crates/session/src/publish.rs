@@ -64,7 +64,11 @@ impl Sessions {
             Audience::All => To::All,
             Audience::Own => To::One(owner),
         };
-        let Some(body) = result_body(&output.kind) else { return };
+        let body = match &output.kind {
+            OutputKind::Audio(frame) => return self.voice(now, key, output, frame),
+            kind => result_body(kind),
+        };
+        let Some(body) = body else { return };
         let about = About {
             participant: &participant,
             stream_name: &name,

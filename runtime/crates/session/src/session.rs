@@ -7,6 +7,7 @@ use remotemedia_executor::{InstanceId, Plan};
 
 use crate::api::Audience;
 use crate::events::EventRing;
+use crate::voice::{Sink, Waiting};
 
 /// Streams that have ended and whose names are kept for results that come late.
 const MAX_ENDED_STREAMS: usize = 16;
@@ -38,6 +39,12 @@ pub(crate) struct Session {
     pub(crate) seq: u64,
     pub(crate) observed: bool,
     pub(crate) ring: EventRing,
+    /// Where audio leaves the graph.
+    pub(crate) sinks: Vec<Sink>,
+    /// Audio of Python nodes that waits to be heard.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Its nodes are held because so much of it waits.
+    pub(crate) held: bool,
     /// Nobody may enter any more; why.
     pub(crate) closing: Option<String>,
 }
@@ -55,6 +62,9 @@ impl Session {
         Session {
             id,
             pipeline,
+            sinks: Sink::all(&plan),
+            waiting: Vec::new(),
+            held: false,
             plan,
             source,
             instance,

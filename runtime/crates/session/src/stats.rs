@@ -1,15 +1,18 @@
 //! The state of sessions in figures.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use remotemedia_core::{Arena, Key, Micros};
 use remotemedia_executor::{Executor, InstanceStats};
+use remotemedia_media::Sender;
 use serde::Serialize;
 
 use crate::api::{Audience, Losses};
 use crate::participant::{Participant, Phase};
 use crate::session::Session;
 use crate::sessions::Sessions;
+use crate::voice::Voice;
 
 /// A session's state.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,6 +68,8 @@ pub struct ParticipantStats {
     pub round_trip_ms: Option<f64>,
     /// Its tracks.
     pub streams: Vec<StreamStats>,
+    /// What it hears, where it is sent audio.
+    pub voice: Option<VoiceStats>,
 }
 
 /// A track's reception.
@@ -96,6 +101,37 @@ pub struct StreamStats {
     pub jumps: u64,
     /// Interarrival jitter.
     pub jitter_ms: f64,
+}
+
+/// What a participant hears.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct VoiceStats {
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Bytes of their payloads.
+    pub bytes_sent: u64,
+    /// Audio that waits to be sent.
+    pub queued_ms: f64,
+    /// Audio of Python nodes that waits for room in there.
+    pub waiting_ms: f64,
+    /// Times that audio came too late to go on without a gap.
+    pub underruns: u64,
+    /// How long those gaps were together.
+    pub concealed_ms: f64,
+    /// Audio left out because too much waited.
+    pub overrun_ms: f64,
+    /// Audio that an interrupt made worthless.
+    pub interrupted_ms: f64,
+    /// Time that passed unsent because the reactor came too late.
+    pub skipped_ms: f64,
+    /// Packets lost on the way, by the participant's reports.
+    pub packets_lost: i64,
+    /// Share of packets lost lately, 0 to 1, by its last report.
+    pub loss: f64,
+    /// Jitter at the participant, by its last report.
+    pub jitter_ms: f64,
+    /// Round trip by reports, where it was measured.
+    pub round_trip_ms: Option<f64>,
 }
 
 impl Sessions {
@@ -151,6 +187,26 @@ fn session_stats(
     }
 }
 
+fn voice_stats(session: &Session, voice: &Voice) -> VoiceStats {
+    let stats = voice.sender().map(Sender::stats).unwrap_or_default();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    VoiceStats {
+        packets_sent: stats.packets_sent,
+        bytes_sent: stats.bytes_sent,
+        queued_ms: ms(stats.queued),
+        waiting_ms: ms(session.waiting()),
+        underruns: stats.underruns,
+        concealed_ms: ms(stats.concealed),
+        overrun_ms: ms(stats.overrun),
+        interrupted_ms: ms(stats.interrupted),
+        skipped_ms: ms(stats.skipped),
+        packets_lost: stats.packets_lost,
+        loss: f64::from(stats.loss),
+        jitter_ms: ms(stats.jitter),
+        round_trip_ms: stats.round_trip.map(ms),
+    }
+}
+
 fn participant_stats(session: &Session, participant: &mut Participant) -> ParticipantStats {
     let outbox = participant.outbox.stats();
     ParticipantStats {
@@ -175,6 +231,11 @@ fn participant_stats(session: &Session, participant: &mut Participant) -> Partic
         busy: participant.busy,
         ignored: participant.ignored,
         round_trip_ms: participant.peer.stats().round_trip.map(|time| time.as_secs_f64() * 1e3),
+        voice: participant
+            .voice
+            .as_ref()
+            .filter(|_| participant.peer.sending().is_some())
+            .map(|voice| voice_stats(session, voice)),
         streams: participant
             .tracks
             .iter()

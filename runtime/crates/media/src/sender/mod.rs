@@ -5,6 +5,7 @@ mod mixer;
 mod source;
 mod stats;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use remotemedia_core::{AudioFormat, ChannelCount, Micros, SampleRate};
@@ -78,6 +79,18 @@ impl SenderConfig {
             bitrate: BITRATE * channels.get() as u32,
             fec: false,
         }
+    }
+
+    /// The same with no more than the receiver makes use of: a rate in hertz, bits per second.
+    #[must_use]
+    pub fn at_most(mut self, rate: Option<u32>, bitrate: Option<u32>) -> SenderConfig {
+        let enough = |hz: &u32| rate.is_some_and(|rate| *hz >= rate);
+        let enough = OPUS_RATES.into_iter().find(enough).and_then(|hz| SampleRate::new(hz).ok());
+        if let Some(enough) = enough {
+            self.format.rate = self.format.rate.min(enough);
+        }
+        self.bitrate = self.bitrate.min(bitrate.unwrap_or(u32::MAX));
+        self
     }
 }
 
@@ -235,9 +248,16 @@ impl Sender {
         Ok(())
     }
 
-    /// Takes as much audio as [`MAX_QUEUED`] allows, planar, from sample `from` of each channel on;
-    /// returns how many samples of each were taken. For what is made faster than it is heard: the
-    /// rest is offered again when packets have gone.
+    /// Samples a channel of a format that a source may still have waiting, of [`MAX_QUEUED`].
+    #[must_use]
+    pub fn room(&self, source: SourceId, format: AudioFormat) -> usize {
+        let room = MAX_QUEUED.saturating_sub(self.queued(source));
+        format.rate.samples_in(room.as_micros() as u64) as usize
+    }
+
+    /// Takes the samples `range` of each channel of planar audio, as far as there is
+    /// [`Sender::room`]; returns how many of each were taken. For what is made faster than it is
+    /// heard: the rest is offered again when packets have gone.
     ///
     /// # Errors
     /// As [`Sender::push`].
@@ -247,15 +267,14 @@ impl Sender {
         source: SourceId,
         format: AudioFormat,
         samples: &[f32],
-        from: usize,
+        range: Range<usize>,
     ) -> Result<usize, MediaError> {
         self.now = now.max(self.now);
         let now = self.now;
         let index = self.source(source, format)?;
-        let room = MAX_QUEUED.saturating_sub(self.sources[index].queued());
-        let room = format.rate.samples_in(room.as_micros() as u64) as usize;
-        let count = (samples.len() / format.channels.get()).saturating_sub(from).min(room);
-        self.sources[index].push(now, samples, from, count);
+        let end = range.end.min(samples.len() / format.channels.get());
+        let count = end.saturating_sub(range.start).min(self.room(source, format));
+        self.sources[index].push(now, samples, range.start, count);
         Ok(count)
     }
 
@@ -271,6 +290,15 @@ impl Sender {
         for source in self.sources.iter_mut().filter(|source| which(source.id)) {
             self.stats.interrupted += source.clear();
         }
+    }
+
+    /// Forgets all sources: nothing is said until something new comes.
+    pub fn stop(&mut self) {
+        for source in &mut self.sources {
+            self.stats.interrupted += source.clear();
+        }
+        self.sources.clear();
+        self.next = None;
     }
 
     /// Lets time pass.

@@ -11,7 +11,7 @@ use remotemedia_peer::{
 use remotemedia_session::{Audience, OfferReply};
 use serde_json::Value;
 
-use super::{Path, World, client_identity};
+use super::{Ear, Path, Whistle, World, client_identity};
 
 const SPEECH: &[u8] = include_bytes!("../../../dsp/tests/data/jfk_16k.s16");
 
@@ -54,6 +54,8 @@ impl Speaker {
 #[derive(Clone, Copy, Debug)]
 pub struct Wish {
     pub speaker: Option<Speaker>,
+    /// Speaks this frequency rather than words.
+    pub tone: Option<f32>,
     pub audio: Option<Direction>,
     pub results: bool,
     pub live: bool,
@@ -66,6 +68,7 @@ impl Wish {
     pub fn speaking() -> Wish {
         Wish {
             speaker: Some(Speaker::ENDLESS),
+            tone: None,
             audio: Some(Direction::SendOnly),
             results: true,
             live: true,
@@ -77,6 +80,16 @@ impl Wish {
     /// Only reads results.
     pub fn listening() -> Wish {
         Wish { speaker: None, audio: None, ..Wish::speaking() }
+    }
+
+    /// Sends a tone and hears what comes back.
+    pub fn whistling(hz: f32) -> Wish {
+        Wish { tone: Some(hz), audio: Some(Direction::SendRecv), ..Wish::speaking() }
+    }
+
+    /// Only hears.
+    pub fn hearing() -> Wish {
+        Wish { audio: Some(Direction::RecvOnly), ..Wish::listening() }
     }
 }
 
@@ -104,6 +117,8 @@ pub struct Client {
     pub results: Option<ChannelId>,
     pub live: Option<ChannelId>,
     pub received: Vec<Received>,
+    pub ear: Ear,
+    whistle: Option<Whistle>,
     pub connected: Option<Micros>,
     pub closed: Option<CloseReason>,
     /// It vanished: nothing comes from it or reaches it.
@@ -133,6 +148,8 @@ impl Client {
             results: None,
             live: None,
             received: Vec::new(),
+            ear: Ear::new(),
+            whistle: wish.tone.map(Whistle::new),
             connected: None,
             closed: None,
             gone: false,
@@ -154,7 +171,8 @@ impl Client {
         if self.gone {
             return None;
         }
-        self.peer.poll_timeout().into_iter().chain(self.next_packet).min()
+        let audio = self.next_packet.into_iter().chain(self.ear.next());
+        self.peer.poll_timeout().into_iter().chain(audio).min()
     }
 
     /// What is due.
@@ -166,6 +184,7 @@ impl Client {
             self.peer.handle_timeout(now);
         }
         self.collect(now);
+        self.ear.turn(now, &mut self.peer);
         if self.next_packet.is_some_and(|at| at <= now) {
             self.speak(now);
         }
@@ -200,7 +219,10 @@ impl Client {
             payload_type: self.peer.audio()[0].payload_type,
             marker: self.sent == 0,
         };
-        let payload = &packets[(speaker.first + self.sent) % packets.len()];
+        let payload = match &mut self.whistle {
+            Some(whistle) => &whistle.packet(),
+            None => &packets[(speaker.first + self.sent) % packets.len()],
+        };
         if self.peer.send_rtp(now, &header, payload).is_err() {
             self.next_packet = None;
             return;
@@ -224,6 +246,12 @@ impl Client {
                     let channel = if Some(id) == self.live { "live" } else { "results" };
                     let json = serde_json::from_slice(&data).unwrap();
                     self.received.push(Received { at: now, channel, json });
+                }
+                PeerEvent::Rtp { header, payload, .. } => {
+                    self.ear.handle_rtp(now, header, &payload);
+                }
+                PeerEvent::SenderReport { ssrc, ntp, rtp_timestamp, .. } => {
+                    self.ear.handle_sender_report(now, ssrc, ntp, rtp_timestamp);
                 }
                 PeerEvent::Closed(reason) => self.closed = Some(reason),
                 _ => {}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
+mod ear;
 mod network;
 mod plans;
 
@@ -19,8 +20,9 @@ use remotemedia_session::{
 };
 
 pub use client::{Client, Received, Speaker, Wish, packets};
+pub use ear::{Ear, Whistle};
 pub use network::{Network, Path};
-pub use plans::{energy, level, python, python_text, silero};
+pub use plans::{echo, energy, level, python, python_text, silero, talker};
 
 pub const SERVER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 9_000);

@@ -76,3 +76,18 @@ pub fn python_text() -> Arc<Plan> {
                   {"from": {"node": "hear", "port": "text"}, "to": {"node": "up", "port": "in"}}]});
     Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
 }
+
+/// What comes in goes out at half the level.
+pub fn echo() -> Arc<Plan> {
+    let gain = node("half", "gain", "native", 16_000, json!({"gain_db": -6.020_6}));
+    let sink = node("out", "sink", "native", 16_000, json!({}));
+    plan("echo", 16_000, &[gain, sink], &[("$source", "half"), ("half", "out")])
+}
+
+/// A Python node that is heard.
+pub fn talker() -> Arc<Plan> {
+    let params = json!({"entry": "user:talk", "mailbox_frames": 50, "mailbox_ms": 1000});
+    let talk = node("talk", "python", "python", 16_000, params);
+    let sink = node("out", "sink", "native", 16_000, json!({}));
+    plan("talker", 16_000, &[talk, sink], &[("$source", "talk"), ("talk", "out")])
+}
