@@ -12,6 +12,7 @@ import pytest
 from remotemedia import AudioFrame, Node, Out, Pipeline, node
 from remotemedia.lanes import Lanes
 from remotemedia.lanes import lanes as lanes_module
+from remotemedia.lanes import registry as registry_module
 
 from .fakes import FakeFailure, FakeOpaque, frame
 
@@ -452,7 +453,7 @@ def test_lanes_that_never_started_stop(engine):
 
 
 def test_instances_of_a_session_are_bounded(engine, lanes, monkeypatch):
-    monkeypatch.setattr(lanes_module, "MAX_INSTANCES", 2)
+    monkeypatch.setattr(registry_module, "MAX_INSTANCES", 2)
     cleaned = threading.Event()
 
     class Counting(Node):

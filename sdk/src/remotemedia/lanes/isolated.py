@@ -18,6 +18,7 @@ class Isolated:
     key: Key
     worker: Worker
     stream: Stream = field(init=False)
+    used: int = 0
 
     @property
     def idle(self) -> bool:

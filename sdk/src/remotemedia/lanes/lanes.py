@@ -19,6 +19,7 @@ from remotemedia.lanes.isolated import Isolated
 from remotemedia.lanes.loops import END_GRACE_SECONDS, LoopLane
 from remotemedia.lanes.mailbox import Key, Mailbox, Recipe
 from remotemedia.lanes.pool import ThreadPool
+from remotemedia.lanes.registry import Registry, Stream
 from remotemedia.lanes.sorting import Make, Opaque, Sorting
 from remotemedia.lanes.threads import ThreadLane
 from remotemedia.lanes.watch import Watch, place_of, stack_of
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 POLL_ITEMS = 32
 """Frames taken at once; the rest waits for the loop's next turn, so that the first answers of a
 burst do not wait for the last."""
-MAX_INSTANCES = 256
-"""Instances of one session; the one that was unused for longest makes room for another."""
 MAX_ENDED = 4_096
 """Sessions that ended while frames waited to be taken and that are remembered, so that late frames
 make nothing new; the oldest goes. All are forgotten as soon as no frame waits."""
@@ -91,7 +90,7 @@ class Lanes:
         self._limits = limits
         self._recipes: dict[tuple[str, str], Recipe] = {}
         self._workers: dict[tuple[str, str], Worker] = {}
-        self._sessions: dict[str, OrderedDict[Key, Mailbox | Isolated]] = {}
+        self._registry = Registry()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._answers = Answers(engine, failure)
         self._pool = ThreadPool()
@@ -153,7 +152,7 @@ class Lanes:
                 f"remotemedia_lane_{name}_total": float(count)
                 for name, count in self._answers.counts.items()
             },
-            "remotemedia_lane_instances": float(sum(map(len, list(self._sessions.values())))),
+            "remotemedia_lane_instances": float(len(self._registry)),
             "remotemedia_lane_threads": float(self._pool.threads),
             "remotemedia_lane_loops": float(self._started + len(self._apart)),
             **self._worker_counters(),
@@ -213,7 +212,7 @@ class Lanes:
     def _wait_for(self, value: Awaitable[object]) -> None:
         self._home.wait_for(value)
 
-    def _forget_soon(self, stream: Mailbox | Isolated) -> None:
+    def _forget_soon(self, stream: Stream) -> None:
         self._call_soon(partial(self._forget, stream))
 
     # On the home's thread, with the lock.
@@ -234,22 +233,19 @@ class Lanes:
     def _take_frames(self) -> None:
         # What is left keeps the descriptor readable.
         items = self._engine.poll_lane(POLL_ITEMS)
-        self._answers.counts["frames"] += len(items)
-        home, sessions, ended = self._home, self._sessions, self._ended
+        frames = self._answers.counts["frames"] = self._answers.counts["frames"] + len(items)
+        home, streams, ended = self._home, self._registry.streams, self._ended
         ready: list[Mailbox] = []
         others: list[Mailbox] = []
         workers: set[Worker] = set()
         for item in items:
-            name = item.session
-            key = (name, item.participant, item.stream, item.node)
-            streams = sessions.get(name)
-            stream = streams.get(key) if streams is not None else None
-            if streams is None or stream is None or ended:
+            key = (item.session, item.participant, item.stream, item.node)
+            stream = streams.get(key)
+            if stream is None or ended:
                 stream = self._stream(item, key)
                 if stream is None:
                     continue
-            elif len(streams) > 1:
-                streams.move_to_end(key)
+            stream.used = frames
             if isinstance(stream, Isolated):
                 stream.worker.put(stream.stream, item)
                 workers.add(stream.worker)
@@ -263,32 +259,33 @@ class Lanes:
             # The engine queues a session's last frame before it tells that the session has ended.
             self._ended.clear()
 
-    def _stream(self, item: LaneItem, key: Key) -> Mailbox | Isolated | None:
+    def _stream(self, item: LaneItem, key: Key) -> Stream | None:
         """Find where a frame goes, or make it; a frame that goes nowhere is answered."""
-        name = item.session
-        if self._stopped is not None or name in self._ended:
+        if self._stopped is not None or key[0] in self._ended:
             self._answers.counts["late"] += 1
             self._answers.complete([(item.token, [])])
             return None
-        streams = self._sessions.get(name)
-        if streams is not None and key in streams:
-            return streams[key]
+        known = self._registry.streams.get(key)
+        if known is not None:
+            return known
         recipe = self._recipes.get((item.pipeline, item.node))
         if recipe is None:
             message = f"{item.pipeline} has no Python node {item.node}."
             self._answers.complete([(item.token, self._answers.failure(message))])
             return None
-        if streams is None:
-            streams = self._sessions[name] = OrderedDict()
-        self._make_room(streams)
+        unused = self._registry.in_the_way(key[0])
+        if unused is not None:
+            self._answers.counts["evicted"] += 1
+            self._registry.remove(unused)
+            self._end(unused)
         worker = self._workers.get((item.pipeline, item.node))
-        made: Mailbox | Isolated
+        made: Stream
         if worker is not None:
             made = Isolated(key, worker)
             made.stream = worker.stream(*key[:3], on_end=partial(self._forget_soon, made))
         else:
             made = self._mailbox(recipe, NodeSession(*key[:3], item.pipeline, item.node))
-        streams[key] = made
+        self._registry.put(made)
         return made
 
     def _submit(self, mailboxes: Sequence[Mailbox]) -> None:
@@ -321,24 +318,15 @@ class Lanes:
         self._apart.append(lane)
         return lane
 
-    def _make_room(self, streams: OrderedDict[Key, Mailbox | Isolated]) -> None:
-        if len(streams) < MAX_INSTANCES:
-            return
-        unused = next((each for each in streams.values() if each.idle), None)
-        if unused is not None:
-            self._answers.counts["evicted"] += 1
-            del streams[unused.key]
-            self._end(unused)
-
     def _end_session(self, session: str) -> None:
         self._ended[session] = None
         while len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
-        for stream in list(self._sessions.get(session, {}).values()):
+        for stream in self._registry.of(session):
             self._end(stream)
         self._take_frames()
 
-    def _end(self, stream: Mailbox | Isolated) -> None:
+    def _end(self, stream: Stream) -> None:
         if isinstance(stream, Isolated):
             stream.worker.end(stream.stream)
             return
@@ -349,20 +337,12 @@ class Lanes:
         elif stream.lane is not None:
             stream.lane.cancel(stream, END_GRACE_SECONDS)
 
-    def _forget(self, stream: Mailbox | Isolated) -> None:
-        self._remove(stream)
+    def _forget(self, stream: Stream) -> None:
+        self._registry.remove(stream)
+        self._check_stopped()
         if isinstance(stream, Mailbox) and stream.lane is not None:
             stream.lane.streams.discard(stream)
             self._close_unused(stream.lane)
-
-    def _remove(self, stream: Mailbox | Isolated) -> None:
-        streams = self._sessions.get(stream.key[0])
-        # One that made room is not there any more; another may have taken its place.
-        if streams is not None and streams.get(stream.key) is stream:
-            del streams[stream.key]
-            if not streams:
-                del self._sessions[stream.key[0]]
-                self._check_stopped()
 
     def _close_unused(self, lane: LoopLane) -> None:
         if lane in self._apart and not lane.streams:
@@ -371,17 +351,16 @@ class Lanes:
 
     def _stop(self, done: Future[None]) -> None:
         self._stopped = done
-        for session in list(self._sessions):
+        for session in self._registry.sessions():
             self._end_session(session)
         self._check_stopped()
 
     def _check_stopped(self) -> None:
-        if self._stopped is not None and not self._sessions:
+        if self._stopped is not None and not self._registry:
             _settle(self._stopped)
 
     def _busy(self) -> Iterable[str]:
-        sessions = list(self._sessions.values())
-        return sorted({key[3] for streams in sessions for key in list(streams)})
+        return sorted({key[3] for key in list(self._registry.streams)})
 
     # On the watch's thread.
 
@@ -443,14 +422,15 @@ class Lanes:
         else:
             lane.cancel(mailbox)
         if ending:
-            self._remove(mailbox)
+            self._registry.remove(mailbox)
+            self._check_stopped()
             return
         self._answers.counts["restarts"] += 1
         session = mailbox.session
         made = self._mailbox(
             mailbox.recipe, NodeSession(*mailbox.key[:3], session.pipeline, session.node)
         )
-        self._sessions[session.id][mailbox.key] = made
+        self._registry.put(made)
         if [item for item in frames if made.put(item)] and made.lane is not None:
             made.lane.submit_soon(made)
 

@@ -48,6 +48,7 @@ class Mailbox:
         lane: the loop that an ``async def`` runs on.
         bound: the instance may hold on to that loop: it has waited for something there.
         item: the frame that an ``async def`` works on.
+        used: when the last frame came, as a number that grows.
         waiting: the frames that wait.
     """
 
@@ -60,6 +61,7 @@ class Mailbox:
     lane: LoopLane | None = None
     bound: bool = False
     item: LaneItem | None = None
+    used: int = 0
     waiting: deque[LaneItem] = field(default_factory=deque)
     _busy: threading.Lock = field(default_factory=threading.Lock)
     """Held by the runner, if there is one."""
