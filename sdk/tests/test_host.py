@@ -24,7 +24,7 @@ from remotemedia import (
 from remotemedia.host import EngineHost
 from remotemedia.host import events as events_module
 from remotemedia.host.events import EventHub
-from remotemedia.host.host import describe
+from remotemedia.host.host import describe, plan_all
 from remotemedia.nodes import (
     AudioSink,
     AudioSource,
@@ -446,7 +446,6 @@ def several_tracks():
 @pytest.mark.parametrize(
     ("made", "field", "words"),
     [
-        (Pipeline("p", AudioSource(), AudioSink()), "nodes[1]", "sending audio"),
         (several_tracks(), "nodes[1]", "a second incoming track"),
         (Pipeline("p", VADNode(runtime_hint="python")), "nodes[0].runtime_hint", "in Python"),
     ],
@@ -457,6 +456,18 @@ async def test_what_only_runs_do_is_not_served(runtime, made, field, words):
     assert caught.value.field == field
     assert str(caught.value).startswith('pipeline "p": ')
     assert not runtime.engines
+
+
+async def test_the_audio_of_sinks_is_for_who_hears_the_session(runtime):
+    await EngineHost.start([Pipeline("p", AudioSource(), AudioSink())], {}, runtime)
+    (sink,) = runtime.engines[0].pipelines["p"]["nodes"]
+    assert (sink["kind"], sink["runtime"], sink["params"]) == ("sink", "native", {})
+
+
+def test_without_the_native_runtime_no_audio_is_sent():
+    with pytest.raises(NotInThisVersion, match="sending audio without the native") as caught:
+        plan_all([Pipeline("p", AudioSource(), AudioSink())], native=False)
+    assert caught.value.field == "nodes[1]"
 
 
 @pytest.mark.parametrize("source", [FileReaderNode, AudioSource])

@@ -54,9 +54,10 @@ class AudioSource(BuiltinNode):
 class AudioSink(BuiltinNode):
     """Where audio goes out.
 
-    In a pipeline with sinks, their audio is the audio of the result. With `path` it is written to
-    that file instead. In a run that listens to the microphone it is the loudspeaker, which needs
-    ``remotemedia[mic]``.
+    Served, it goes to the peers: each hears what was made of its own streams, and who sends no
+    audio hears all. In ``run(data)`` the audio of sinks is the audio of the result. With `path` it
+    is written to that file instead. In a run that listens to the microphone it is the loudspeaker,
+    which needs ``remotemedia[mic]``.
 
     Args:
         path: a file that PyAV writes, seen from the manifest's folder; see `FileWriterNode`.

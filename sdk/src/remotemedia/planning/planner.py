@@ -21,7 +21,7 @@ from remotemedia.planning.resolved import (
     Source,
 )
 from remotemedia.planning.runtimes import Choice, choose
-from remotemedia.planning.sessions import check_writers, for_sessions
+from remotemedia.planning.sessions import check_writers, for_sessions, heard
 from remotemedia.planning.steps import PythonEntry, Step, highest
 from remotemedia.planning.wiring import Feeds, check_ids, order, wire
 
@@ -121,15 +121,18 @@ def plan_graph(
     # Live, the first source is the incoming track.
     typed.sort(key=lambda source: source.format.audio is None)
     python = {step.id: step.entry for step in steps.values() if step.entry is not None}
+    nodes, sinks = tuple(builder.nodes), _sinks(graph)
     if served:
         check_writers({step.id: step.where for step in steps.values()}, python)
+        # Only the native runtime sends audio to peers.
+        nodes = heard(nodes, sinks) if native else nodes
     return Plan(
         name=graph.name,
-        resolved=Resolved(graph.name, tuple(typed), tuple(builder.nodes), tuple(builder.edges)),
+        resolved=Resolved(graph.name, tuple(typed), nodes, tuple(builder.edges)),
         python=python,
         inserted=tuple(builder.inserted),
         files=_files(graph),
-        sinks=_sinks(graph),
+        sinks=sinks,
         nodes={node.id: node.node for node in graph.nodes},
         machine=machine,
         runtimes=runtimes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from remotemedia.errors import ParameterError
 from remotemedia.nodes.endpoints import AudioSource
 from remotemedia.nodes.files import FileReaderNode, FileWriterNode
 from remotemedia.planning.graph import Graph, PlannedNode
+from remotemedia.planning.resolved import ResolvedNode
 from remotemedia.planning.steps import PythonEntry
 
 
@@ -23,6 +25,11 @@ def for_sessions(graph: Graph) -> Graph:
     fed = {link.target for link in graph.links}
     nodes = (each if each.id in fed else _for_sessions(each) for each in graph.nodes)
     return replace(graph, nodes=tuple(nodes))
+
+
+def heard(nodes: Iterable[ResolvedNode], sinks: Collection[str]) -> tuple[ResolvedNode, ...]:
+    """Let the audio of sinks go to who hears a session."""
+    return tuple(replace(each, kind="sink") if each.id in sinks else each for each in nodes)
 
 
 def check_writers(nodes: dict[str, str], entries: dict[str, PythonEntry]) -> None:
