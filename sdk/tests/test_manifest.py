@@ -77,7 +77,7 @@ def one(**changes):
     ("data", "field", "words"),
     [
         ({}, "nodes", "is missing"),
-        ({"nodes": []}, "nodes", "at least 1"),
+        ({"nodes": []}, "nodes", "has no nodes"),
         ({**one(), "version": "v2"}, "version", "'v1'"),
         ({**one(), "node": []}, "node", 'Did you mean "nodes"?'),
         (one(parms={}), "nodes[0].parms", 'Did you mean "params"?'),

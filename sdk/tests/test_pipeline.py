@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import remotemedia
@@ -115,7 +116,12 @@ def test_nodes_form_a_chain_until_connect_says_otherwise():
         (lambda: Pipeline(VADNode()).connect("vad-1", "vad"), 'Did you mean "vad-1"?'),
         (lambda: Pipeline().connect("a", "b"), "None is known here"),
         (lambda: VADNode(treshold=0.5), 'Did you mean "threshold"?'),
-        (lambda: VADNode(0.5), "too many positional arguments"),
+        (lambda: VADNode(0.5), "too many positional arguments. Its parameters are engine, thresh"),
+        (lambda: Pipeline(nmae="x"), 'Did you mean "name"?'),
+        (lambda: Pipeline("x", enable_metric=True), 'Did you mean "enable_metrics"?'),
+        (lambda: node(inptu_rate=16000), 'Did you mean "input_rate"?'),
+        (lambda: VADNode(threshold=np.float32(0.5)), "Python's own, not np.float32(0.5)"),
+        (lambda: AudioResampleNode(output_rate=np.int64(8000)), "Its method item() gives it"),
         (lambda: VADNode(threshold="high"), "valid number, not 'high'"),
         (lambda: VADNode(engine="enrgy"), 'Did you mean "energy"?'),
         (lambda: VADNode(threshold=float("nan")), "finite"),
@@ -137,6 +143,16 @@ def test_wrong_use_is_told_what_is_right(call, words):
     assert words in str(caught.value)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, TypeError)
+
+
+def test_a_subclass_may_take_more():
+    class Mine(Pipeline):
+        def __init__(self, level, *, size=1):
+            super().__init__(f"mine-{level}-{size}")
+
+    assert Mine(level=1, size=2).name == "mine-1-2"
+    with pytest.raises(ParameterError, match="size"):
+        Mine(1, siez=2)
 
 
 def test_arguments_with_defaults_are_the_functions_own():

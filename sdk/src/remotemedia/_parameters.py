@@ -6,7 +6,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -58,19 +58,8 @@ def bind(cls: type, args: tuple[object, ...], kwargs: Mapping[str, object]) -> d
     expected = signature(cls)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in expected.parameters.values())
     known = [name for name, p in expected.parameters.items() if p.kind in _KEYWORDS]
-    unknown = [] if takes_any else [name for name in kwargs if name not in known]
-    if unknown:
-        raise ParameterError.of(
-            [
-                Problem(
-                    INVALID_PARAMETER,
-                    name,
-                    f'{cls.__name__} has no parameter "{name}".',
-                    did_you_mean(name, known),
-                )
-                for name in unknown
-            ]
-        )
+    if not takes_any:
+        check_names(cls.__name__, kwargs, known)
     try:
         return dict(expected.bind(*args, **kwargs).arguments)
     except TypeError as error:
@@ -80,7 +69,28 @@ def bind(cls: type, args: tuple[object, ...], kwargs: Mapping[str, object]) -> d
             if p.kind in _KEYWORDS and p.default is p.empty and name not in kwargs
         ]
         field = missing[0] if missing and not args else None
-        raise ParameterError(f"{cls.__name__}: {error}.", field=field) from None
+        hint = f"Its parameters are {', '.join(known)}, by name." if args and known else None
+        raise ParameterError(f"{cls.__name__}: {error}.", field=field, hint=hint) from None
+
+
+def check_names(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse keywords that are not known.
+
+    Raises:
+        ParameterError: with the nearest right one of each.
+    """
+    problems = [
+        Problem(
+            INVALID_PARAMETER,
+            name,
+            f'{what} has no parameter "{name}".',
+            did_you_mean(name, known),
+        )
+        for name in given
+        if name not in known
+    ]
+    if problems:
+        raise ParameterError.of(problems)
 
 
 def model(cls: type) -> type[BaseModel]:
@@ -121,6 +131,15 @@ def check_values(cls: type, arguments: Mapping[str, object]) -> None:
     hints = _hints(cls)
     if all(name in hints and _fits(value, hints[name]) for name, value in arguments.items()):
         return
+
+    for name, value in arguments.items():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if type(each).__module__ == "numpy" and not isinstance(each, float | str):
+                raise ParameterError(
+                    f"must be a value of Python's own, not {shorten(each)}.",
+                    field=name,
+                    hint="Its method item() gives it." if hasattr(each, "dtype") else None,
+                )
 
     from pydantic import ValidationError
 

@@ -41,6 +41,9 @@ OUT_PORT = "out"
 MAX_PORTS = 16
 """The most inputs, and the most outputs, that a node may have."""
 
+_OPTIONS = ("input_rate", "input_channels", "output_rate", "output_channels", "isolation")
+"""What `node` takes."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -235,6 +238,7 @@ def node(
     output_rate: int | None = None,
     output_channels: int | None = None,
     isolation: Isolation = "thread",
+    **unknown: object,
 ) -> FunctionNode[P, R] | Callable[[Callable[P, R]], FunctionNode[P, R]]:
     """Make a node of a function that takes ``(audio)`` or ``(audio, session)``.
 
@@ -255,7 +259,12 @@ def node(
         output_channels: the same for channels.
         isolation: ``process`` runs it in a process of its own, which may fail or block as it likes;
             the function must be at the top level of a module.
+        unknown: nothing; what is not known is refused.
+
+    Raises:
+        ParameterError: it is given something else.
     """
+    _parameters.check_names("node", unknown, _OPTIONS)
 
     def wrap(function: Callable[P, R]) -> FunctionNode[P, R]:
         if not callable(function) or not hasattr(function, "__name__"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
-from remotemedia._parameters import shorten
+from remotemedia._parameters import check_names, shorten
 from remotemedia._suggest import did_you_mean
 from remotemedia.base import IN_PORT, BuiltinNode, FunctionNode, Node, process_of
 from remotemedia.errors import (
@@ -59,6 +60,14 @@ class Pipeline:
     from then on the connections are exactly those made by `connect`, and a node that nothing feeds
     takes the incoming audio.
     """
+
+    def __new__(cls, *_parts: object, **options: object) -> Self:
+        """Check the keywords."""
+        taken = [*inspect.signature(cls.__init__).parameters.values()][1:]
+        if not any(each.kind is each.VAR_KEYWORD for each in taken):
+            known = [each.name for each in taken if each.kind is not each.VAR_POSITIONAL]
+            check_names(cls.__name__, options, known)
+        return super().__new__(cls)
 
     def __init__(
         self,

@@ -70,6 +70,19 @@ def test_what_cannot_be_written_is_refused(tmp_path, name, channels, words):
         AudioWriter(tmp_path / name, 16000, channels)
 
 
+def test_a_name_may_have_a_colon(tmp_path):
+    path = tmp_path / "talk: 12:30.wav"
+    with AudioWriter(path, 8000) as writer:
+        writer.write(np.zeros(4000, np.float32))
+    with AudioReader(path) as reader:
+        assert reader.seconds == 0.5
+
+
+def test_a_url_is_no_file():
+    with pytest.raises(MediaFileError, match="No such file"):
+        AudioReader("http://127.0.0.1/a.wav")
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(MediaFileError, match="cannot be written"):
         AudioWriter(tmp_path / "no" / "a.wav", 16000)

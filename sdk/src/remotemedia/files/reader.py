@@ -44,7 +44,8 @@ class AudioReader:
         """
         self.path = Path(path)
         try:
-            self._container = av.open(str(path))
+            # Without "file:" a name with a colon would be a URL.
+            self._container = av.open(f"file:{path}")
         except (FFmpegError, OSError, ValueError) as error:
             raise _unreadable(self.path, error) from error
         try:

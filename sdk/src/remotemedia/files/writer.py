@@ -105,7 +105,7 @@ class AudioWriter:
         written = next((each for each in sorted(encoding.rates) if each >= rate), None)
         written = rate if not encoding.rates else written or max(encoding.rates)
         try:
-            self._container = av.open(str(path), "w", format=encoding.container)
+            self._container = av.open(f"file:{path}", "w", format=encoding.container)
             self._stream = cast(
                 "AudioStream",
                 self._container.add_stream(encoding.codec, rate=written, layout=self._layout),

@@ -32,7 +32,7 @@ def load(data: Mapping[str, object]) -> Manifest:
     Raises:
         ManifestError: with the path of each field that is wrong.
     """
-    check_plain(data)
+    check_plain(_mapping(data))
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
@@ -194,6 +194,8 @@ def _problem(error: ErrorDetails) -> Problem:
     if error["type"] == "extra_forbidden":
         message = f'there is no field "{location[-1]}" here.'
         hint = did_you_mean(str(location[-1]), _fields_at(location[:-1]))
+    elif error["type"] == "too_short" and location == ("nodes",):
+        message = "the pipeline has no nodes."
     elif error["type"] == "missing":
         message = "is missing."
     elif error["type"] == "literal_error":

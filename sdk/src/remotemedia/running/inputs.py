@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from remotemedia._suggest import did_you_mean
 from remotemedia.errors import MediaFileError, ParameterError
 from remotemedia.formats import MAX_CHANNELS, MAX_RATE, MIN_RATE, AudioFormat
 from remotemedia.frames import AudioFrame, Samples
@@ -188,6 +189,8 @@ def inputs_of(data: object, sources: Mapping[str, PortFormat]) -> dict[str, Inpu
     if isinstance(data, Mapping) and data and all(name in sources for name in data):
         given = dict(data)
     elif len(names) == 1:
+        if isinstance(data, Mapping) and sources[names[0]].type == "audio":
+            _check_names(data, names)
         given = {names[0]: data}
     elif not names:
         raise ParameterError(
@@ -213,6 +216,13 @@ def inputs_of(data: object, sources: Mapping[str, PortFormat]) -> dict[str, Inpu
     return made
 
 
+def _check_names(data: Mapping[object, object], names: Sequence[str]) -> None:
+    for name in map(str, data):
+        if name not in (*names, SOURCE_ID):
+            known = dict.fromkeys([*names, SOURCE_ID])
+            raise ParameterError(f'there is no source "{name}".', hint=did_you_mean(name, known))
+
+
 def _is_audio_alone(sources: Mapping[str, PortFormat]) -> bool:
     """Say whether the only source goes by `SOURCE_ID` too: such a dict may be a value otherwise."""
     return len(sources) == 1 and all(taken.type == "audio" for taken in sources.values())
@@ -229,6 +239,8 @@ def _input(data: object, taken: PortFormat, name: str) -> Input:
                 field=name,
                 hint="Give the value, or a .json or .jsonl file.",
             )
+        if not str(data):
+            raise ParameterError("the path is empty.", field=name)
         return FileInput(data)
     if is_audio(data):
         if audio is None:
@@ -260,7 +272,7 @@ def _names_file(data: str | Path, taken: PortFormat) -> bool:
 def _check_kind(data: object, taken: PortFormat, name: str) -> None:
     if taken.type == "audio" and not is_audio(data):
         raise ParameterError(
-            f"the pipeline takes audio, not a {type(data).__name__}.",
+            f"the pipeline takes audio, not {type(data).__name__}.",
             field=name,
             hint="Give a float32 array, (array, rate) or a file's path.",
         )
@@ -325,7 +337,7 @@ def checked(samples: object) -> np.ndarray:
         what = f"{samples.dtype} array" if isinstance(samples, np.ndarray) else type(samples)
         raise ParameterError(
             f"audio must be a float array from -1.0 to 1.0, not {what}.",
-            hint="Divide int16 by 32768.",
+            hint=_hint_for(samples),
         )
     if samples.ndim not in (1, _PAIR) or (samples.ndim == _PAIR and not samples.shape[0]):
         raise ParameterError(f"audio must be (n,) or (channels, n), not {samples.shape}.")
@@ -337,6 +349,13 @@ def checked(samples: object) -> np.ndarray:
             hint=hint,
         )
     return samples
+
+
+def _hint_for(samples: object) -> str | None:
+    kind = samples.dtype.kind if isinstance(samples, np.ndarray) else ""
+    if kind == "i":
+        return f"Divide whole numbers by {np.iinfo(samples.dtype).max + 1}."  # type: ignore[attr-defined]
+    return "Take 128 off and divide by 128." if kind == "u" else None
 
 
 def contiguous(samples: np.ndarray) -> Samples:
