@@ -356,13 +356,13 @@ def test_a_node_of_a_file_runs_in_a_process(engine, isolated, tmp_path):
 
 
 def test_frames_that_wait_are_bounded(engine, isolated, monkeypatch):
-    from remotemedia.workers import worker
+    from remotemedia.workers import ledger
 
-    monkeypatch.setattr(worker, "MAX_WAITING", 10)
+    monkeypatch.setattr(ledger, "MAX_WAITING", 10)
     lanes = isolated(nodes.Counter())
     pid_of(engine, 0)
     engine.push(*(frame(token, nodes.BLOCK, node="a") for token in range(1, 30)))
-    dropped = engine.result(1 + worker.STREAM_FRAMES)
+    dropped = engine.result(1 + ledger.STREAM_FRAMES)
     assert "10 frames wait" in dropped.message
     assert lanes.counters()["remotemedia_worker_dropped_total"] >= 1
 

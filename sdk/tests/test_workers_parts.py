@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from remotemedia.lanes.pool import ThreadPool
 from remotemedia.lanes.runners import Runners
+from remotemedia.workers.ledger import Stream
 from remotemedia.workers.limits import Limits
 from remotemedia.workers.memory import SLOT_SAMPLES, Memory
 from remotemedia.workers.messages import (
@@ -32,7 +33,7 @@ from remotemedia.workers.messages import (
     write_results,
 )
 from remotemedia.workers.process import ended
-from remotemedia.workers.worker import Stream, _Watch
+from remotemedia.workers.watch import Watch
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +134,8 @@ def test_it_is_said_how_a_process_ended():
 
 
 def watch(now=0.0, **limits):
-    process = SimpleNamespace(memory=SimpleNamespace(beats=0))
-    return _Watch(process, Limits(**limits), now), process
+    memory = SimpleNamespace(beats=0)
+    return Watch(memory, Limits(**limits), now), memory
 
 
 def test_a_process_must_come_in_time():
@@ -144,10 +145,10 @@ def test_a_process_must_come_in_time():
 
 
 def test_a_frame_may_take_as_long_as_said():
-    looking, process = watch(initialize=2.0, frame=1.0, frozen=1.5)
+    looking, memory = watch(initialize=2.0, frame=1.0, frozen=1.5)
     stream = Stream(1, ("s", "p", "a"), held=1, since=0.0)
     for now in (0.5, 1.0, 1.5):
-        process.memory.beats += 1
+        memory.beats += 1
         assert looking.look(now, True, [stream]) is None
     stream.fresh = False
     assert "more than 1 s" in looking.look(1.6, True, [stream])

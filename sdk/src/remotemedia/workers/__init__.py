@@ -7,9 +7,10 @@ counted as lost and reported. What a worker prints is logged with the node's id.
 the process that started them, whatever kills it.
 """
 
+from remotemedia.workers.ledger import Done, Failed, Stream
 from remotemedia.workers.limits import Limits
 from remotemedia.workers.shipping import check, ship
 from remotemedia.workers.work import Work
-from remotemedia.workers.worker import Done, Failed, Stream, Worker
+from remotemedia.workers.worker import Worker
 
 __all__ = ["Done", "Failed", "Limits", "Stream", "Work", "Worker", "check", "ship"]

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple, cast
 
 import numpy as np
 
-from remotemedia.frames import Samples
+from remotemedia.frames import Item, Samples
 from remotemedia.workers.memory import SLOT_SAMPLES, Memory
+from remotemedia.workers.work import IN_PORT
 
 MAX_TAIL = 64 * 1024 * 1024
 """Bytes of a message at most; a frame or a result that is larger fails."""
@@ -137,6 +138,36 @@ def message(head: Head, tail: bytes = b"") -> bytes:
     if len(tail) > MAX_TAIL:
         raise TooLarge(f"{len(tail)} bytes; at most {MAX_TAIL} pass between processes.")
     return HEADER.pack(*head._replace(tail=len(tail))) + tail
+
+
+def write_frame(memory: Memory, slot: int, stream: int, item: Item) -> bytes:
+    """Give a frame to the worker.
+
+    Raises:
+        TooLarge: it is.
+        Exception: whatever pickling its value raises.
+    """
+    name = item.port
+    port = b"" if name == IN_PORT else name.encode()
+    flags, channels, count, tail = 0, 0, 0, port
+    samples = item.samples
+    if not name:
+        flags = FLAG_LAST
+    elif samples is None:
+        flags = FLAG_VALUE
+        tail = port + pickle.dumps(item.value, 5)
+    else:
+        count = samples.size
+        channels = 0 if samples.ndim == 1 else samples.shape[0]
+        if count <= SLOT_SAMPLES:
+            memory.write(slot, 0, samples)
+        else:
+            flags = FLAG_INLINE
+            tail = port + np.ascontiguousarray(samples, np.float32).tobytes()
+    if len(tail) > MAX_TAIL:
+        raise TooLarge(f"{len(tail)} bytes; at most {MAX_TAIL} pass between processes.")
+    numbers = (channels, slot, stream, item.rate, count, len(tail))
+    return HEADER.pack(Kind.FRAME, flags, len(port), *numbers, item.seq, item.pts_us) + tail
 
 
 def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
