@@ -74,6 +74,47 @@ def one(**changes):
 
 
 @pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("1e400", "is inf, which is no number"),
+        ("-1e400", "is -inf, which is no number"),
+        ("NaN", "is nan, which is no number"),
+        ("Infinity", "is inf, which is no number"),
+        ("9" * 5000, "is an integer of more than 64 bits"),
+        ("-" + "9" * 5000, "is an integer of more than 64 bits"),
+    ],
+)
+def test_what_is_no_number_in_json_is_told_where(number, words):
+    text = '{"nodes": [{"id": "a", "node_type": "GainNode", "params": {"gain_db": %s}}]}'
+    with pytest.raises(ManifestError, match=words) as caught:
+        Pipeline.from_json(text % number)
+    assert caught.value.field == "nodes[0].params.gain_db"
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    text = '\ufeff{"nodes": [{"id": "a", "node_type": "GainNode"}]}'
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    assert [*Pipeline.from_json(text).nodes] == ["a"]
+    assert [*Pipeline.from_file(tmp_path / "a.json").nodes] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\x00", "a\nb", "a\x85b", "a\u202eb", "a\u200bb", "\ufeffa", "$a"]
+)
+def test_names_have_nothing_that_nobody_sees(name):
+    with pytest.raises(ManifestError, match="not allowed here") as caught:
+        Pipeline.from_dict(
+            {"metadata": {"name": name}, "nodes": [{"id": "a", "node_type": "Gain"}]}
+        )
+    assert caught.value.field == "metadata.name"
+
+
+def test_bytes_are_no_text():
+    with pytest.raises(ManifestError, match="must be text or the path"):
+        Pipeline.from_json(b"{}")
+
+
+@pytest.mark.parametrize(
     ("data", "field", "words"),
     [
         ({}, "nodes", "is missing"),
@@ -461,14 +502,14 @@ LOOP["loop"] = LOOP
         (around([0] * 20_001), None, "more than 20000 values"),
         (around(["x" * 1024] * 1025), None, "characters of text"),
         ({"metadata": {"name": "a", "note": float("inf")}}, "metadata.note", "is inf"),
-        ({"nodes": [{"id": "a", "node_type": "VAD"}] * 257}, "nodes", "at most 256"),
+        ({"nodes": [{"id": "a", "node_type": "VAD"}] * 257}, "nodes", "256 are the most"),
         (
             {
                 "nodes": [{"id": "a", "node_type": "VAD"}],
                 "connections": [{"from": "a", "to": "a"}] * 1025,
             },
             "connections",
-            "at most 1024",
+            "1024 are the most",
         ),
     ],
 )

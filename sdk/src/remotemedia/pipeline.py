@@ -525,7 +525,9 @@ def _check_port(name: str, node: Node, port: str, way: Literal["inputs", "output
 def _is_path(source: str | Path) -> bool:
     if isinstance(source, Path):
         return True
-    return "\n" not in source and not source.lstrip().startswith(("{", "["))
+    if not isinstance(source, str):
+        raise ParameterError(f"must be text or the path of a file, not {shorten(source)}.")
+    return "\n" not in source and not source.lstrip("\ufeff \t").startswith(("{", "["))
 
 
 def _spec(entry: _Entry, field: str) -> dict[str, object]:

@@ -21,7 +21,9 @@ from remotemedia.manifest.plain import MAX_DEPTH, MAX_VALUES, check_plain
 MAX_BYTES = 1 << 20
 """The longest manifest; a longer one is refused."""
 MAX_DIGITS = 64
-"""The longest number in YAML."""
+"""The longest number."""
+BOM = "\ufeff"
+"""What some editors begin a file with."""
 MAX_PROBLEMS = 20
 """How many problems are reported at once."""
 
@@ -48,7 +50,13 @@ def load_json(text: str) -> Manifest:
     """
     _check_size(text)
     try:
-        data = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        # What is no number is found below, with the path of its field.
+        data = json.loads(
+            text.removeprefix(BOM),
+            object_pairs_hook=_no_duplicates,
+            parse_constant=float,
+            parse_int=_integer,
+        )
     except ValueError as error:
         raise ManifestError(f"is not JSON: {error}.", field="$") from None
     except RecursionError:
@@ -85,7 +93,7 @@ def load_file(path: Path) -> Manifest:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         _check_size(data)
-        text = data.decode()
+        text = data.decode().removeprefix(BOM)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ManifestError(f"cannot be read: {reason}.", field="$") from error
@@ -170,8 +178,9 @@ def _no_duplicates(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     return data
 
 
-def _no_constant(name: str) -> JsonValue:
-    raise ValueError(f"{name} is no number in JSON")
+def _integer(digits: str) -> int:
+    # Turning digits into a number takes the square of their count; so many are too many anyway.
+    return int(digits[:MAX_DIGITS])
 
 
 def _check_size(text: str | bytes) -> None:
@@ -196,6 +205,9 @@ def _problem(error: ErrorDetails) -> Problem:
         hint = did_you_mean(str(location[-1]), _fields_at(location[:-1]))
     elif error["type"] == "too_short" and location == ("nodes",):
         message = "the pipeline has no nodes."
+    elif error["type"] == "too_long":
+        context = error.get("ctx", {})
+        message = f"has {context['actual_length']} entries: {context['max_length']} are the most."
     elif error["type"] == "missing":
         message = "is missing."
     elif error["type"] == "literal_error":

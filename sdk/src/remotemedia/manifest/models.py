@@ -26,8 +26,10 @@ def _fits(name: str) -> str:
     return name
 
 
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+"""Characters that nobody sees, and those that turn the direction of what follows."""
 Name = Annotated[
-    str, Field(pattern=r"^[^\x00-\x1f\x7f$/\\?#]+$", max_length=64), AfterValidator(_fits)
+    str, Field(pattern=rf"^[^{_UNSEEN}$/\\?#]+$", max_length=64), AfterValidator(_fits)
 ]
 
 _FIRST_HINTS = {"rustpython": "python", "cpython": "python", "cpython_wasm": "python"}
