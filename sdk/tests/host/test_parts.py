@@ -27,7 +27,7 @@ from remotemedia.host.python.outbox import Outbox, SlowReader
 from remotemedia.host.python.participant import Allowance
 from remotemedia.host.python.tracks import Converter
 from remotemedia.host.python.wake import WakeQueue
-from remotemedia.nodes import GainNode, PassThroughNode, TextNode, VADNode
+from remotemedia.nodes import AudioBufferNode, GainNode, PassThroughNode, TextNode, VADNode
 from remotemedia.nodes.audio import LevelMeterNode
 from remotemedia.twin import LaneData, LaneFailure, LaneOpaque
 
@@ -326,6 +326,14 @@ def test_an_interrupt_drops_what_is_under_way():
     for work in works:
         made.complete(0, work.token, [LaneData(1)])
     assert (told(made), made.stats.interrupted, made.pending) == ([], 20, 0)
+
+
+def test_an_interrupt_drops_what_nodes_hold_back():
+    made = instance(AudioBufferNode(duration_ms=60), LevelMeterNode(interval_ms=20))
+    push(made, 2)
+    made.interrupt()
+    push(made, 3, 2)
+    assert (len(told(made, "level")), made.stats.interrupted > 0) == (3, True)
 
 
 def test_what_a_stream_that_has_ended_still_gives_is_ignored():

@@ -24,8 +24,8 @@ def serving_runtime() -> NativeRuntime:
         return native
     choice.count(cause)
     _log.warning(
-        "serving without the native runtime, by aiortc: many times slower, with 80 ms more of "
-        "delay. %s For the fast one `pip install remotemedia-runtime` and leave "
+        "serving without the native runtime, by aiortc: many times slower, and what packets lose "
+        "is not made up. %s For the fast one `pip install remotemedia-runtime` and leave "
         "REMOTEMEDIA_USE_RUST unset.",
         why,
     )

@@ -12,9 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
+from aiortc.jitterbuffer import JitterBuffer
 
 MAX_ARRIVALS = 512
 """Packets of which the time of arrival is remembered; the oldest goes."""
+WAITING_PACKETS = 4
+"""So many packets of a track wait for one that is missing; then it is lost. A power of two."""
 _MASK = 0xFFFF_FFFF
 
 Clock = Callable[[], int]
@@ -55,6 +58,17 @@ class Arrivals:
         self._at.setdefault(timestamp, self._clock())
         if len(self._at) > MAX_ARRIVALS:
             self._at.popitem(last=False)
+
+
+def hold_less(receiver: RTCRtpReceiver) -> None:
+    """Let a receiver hand packets on as soon as the next has come.
+
+    By itself aiortc holds four back, for the sake of a loudspeaker that must not run dry; here
+    nobody plays. A packet that is missing is waited for until `WAITING_PACKETS` stand behind it.
+    """
+    name = "_RTCRtpReceiver__jitter_buffer"
+    if hasattr(receiver, name):
+        setattr(receiver, name, JitterBuffer(capacity=WAITING_PACKETS, prefetch=0))
 
 
 def transport_of(peer: RTCPeerConnection) -> RTCDtlsTransport | None:

@@ -311,6 +311,7 @@ class Peer:
         for transceiver in self._peer.getTransceivers():
             if transceiver.receiver.track is not track or track.kind != "audio":
                 continue
+            hooks.hold_less(transceiver.receiver)
             arrivals = hooks.Arrivals(transceiver.receiver, self._clock)
             made = Track(str(transceiver.mid), Converter(self._receive), arrivals)
             self._tracks[made.mid] = made

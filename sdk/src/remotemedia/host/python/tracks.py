@@ -1,7 +1,8 @@
 """A track that comes in: decoded by aiortc, brought to the source's format, gaps filled.
 
-aiortc's jitter buffer holds four packets back (80 ms) whatever the network does, and decodes
-without forward error correction: what is lost becomes silence here, counted.
+aiortc hands a packet on when the next has come, and waits for one that is missing until a few stand
+behind it, whatever the network does. It decodes without forward error correction: what is lost
+becomes silence here, counted.
 """
 
 from __future__ import annotations
