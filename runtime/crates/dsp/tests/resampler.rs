@@ -84,13 +84,15 @@ fn high_quality_from_48_to_16_khz_keeps_7_khz_and_refuses_9_khz() {
 
 #[test]
 fn the_lower_qualities_keep_their_promise() {
-    for (quality, keep, refuse, depth) in
-        [(Quality::Low, 6_000.0, 10_000.0, 60.0), (Quality::Medium, 6_600.0, 9_400.0, 80.0)]
-    {
-        let snr = snr(48_000, 16_000, quality, keep);
-        assert!(snr >= depth, "{quality:?}: SNR {snr:.1} dB");
-        let leak = leak(48_000, 16_000, quality, refuse);
-        assert!(leak <= -depth, "{quality:?}: alias {leak:.1} dB");
+    for (quality, depth) in [(Quality::Low, 85.0), (Quality::Medium, 91.0)] {
+        for hz in [1_000.0, 4_000.0, 6_500.0, 7_000.0] {
+            let snr = snr(48_000, 16_000, quality, hz);
+            assert!(snr >= depth, "{quality:?} at {hz} Hz: SNR {snr:.1} dB");
+        }
+        for hz in [9_000.0, 9_500.0, 12_000.0, 20_000.0] {
+            let leak = leak(48_000, 16_000, quality, hz);
+            assert!(leak <= -depth, "{quality:?} at {hz} Hz: alias {leak:.1} dB");
+        }
     }
 }
 
@@ -98,10 +100,10 @@ fn the_lower_qualities_keep_their_promise() {
 fn every_pair_keeps_time_and_gain() {
     for (input, output) in PAIRS {
         let lower = f64::from(input.min(output));
-        for hz in [0.02, 0.13, 0.4] {
+        for hz in [0.02, 0.13, 0.4, 0.4375] {
             let snr = snr(input, output, Quality::High, (hz * lower).round());
             println!("{input} -> {output}: {hz} of the rate, SNR {snr:.1} dB");
-            assert!(snr >= 90.0, "{input} -> {output} at {hz} of the rate: {snr:.1} dB");
+            assert!(snr >= 94.0, "{input} -> {output} at {hz} of the rate: {snr:.1} dB");
         }
     }
 }
@@ -109,8 +111,12 @@ fn every_pair_keeps_time_and_gain() {
 #[test]
 fn no_pair_lets_aliases_through() {
     for (input, output) in PAIRS.into_iter().filter(|(input, output)| *input > *output + 1_000) {
-        let leak = leak(input, output, Quality::High, 0.58 * f64::from(output));
-        assert!(leak <= -90.0, "{input} -> {output}: {leak:.1} dB");
+        for hz in [0.5625, 0.58, 0.65] {
+            let hz = (hz * f64::from(output)).round();
+            let Some(hz) = Some(hz).filter(|hz| *hz < f64::from(input) / 2.0) else { continue };
+            let leak = leak(input, output, Quality::High, hz);
+            assert!(leak <= -100.0, "{input} -> {output} at {hz} Hz: {leak:.1} dB");
+        }
     }
 }
 

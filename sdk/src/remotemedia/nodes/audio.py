@@ -36,7 +36,8 @@ class AudioResampleNode(NativeNode):
         input_rate: rate in hertz that it wants to be fed with; None takes what comes.
         output_rate: rate in hertz that it gives.
         target_sample_rate: another name of `output_rate`.
-        quality: how steep the filter is; `high` keeps everything below 7 kHz of 48 to 16 kHz.
+        quality: how well the filter keeps out what the output cannot carry. From 48 to 16 kHz all
+            keep everything below 7 kHz; what lies above 9 kHz is down by 85, 91 or 101 dB.
         runtime_hint: where it should run.
     """
 

@@ -15,16 +15,17 @@ use remotemedia_core::SampleRate;
 use polyphase::Polyphase;
 use sinc::Sinc;
 
-/// How much of the band is kept, and how well the rest is kept out.
+/// How well what the output cannot carry is kept out; what it can is flat to within as much.
 ///
-/// Figures for 48 to 16 kHz; at other pairs the bands scale with the lower of the two rates.
+/// Figures for 48 to 16 kHz: each is flat to 7 kHz and down from 9 kHz. At other pairs the bands scale
+/// with the lower of the two rates. Pairs without a whole-number ratio have 94 dB or more at any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Quality {
-    /// Flat to 6 kHz, 60 dB down from 10 kHz, 0.5 ms of latency.
+    /// 85 dB, 1.4 ms of latency.
     Low,
-    /// Flat to 6.6 kHz, 80 dB down from 9.4 kHz, 1 ms of latency.
+    /// 91 dB, 1.5 ms of latency.
     Medium,
-    /// Flat to 7 kHz, 100 dB down from 9 kHz, 1.6 ms of latency.
+    /// 101 dB, 1.6 ms of latency.
     #[default]
     High,
 }
@@ -88,7 +89,7 @@ impl Resampler {
         } else if input.hz().is_multiple_of(output.hz()) || output.hz().is_multiple_of(input.hz()) {
             Method::Polyphase(Polyphase::new(input, output, quality))
         } else {
-            let sinc = Sinc::new(input, output, quality).map_err(|source| ResampleError {
+            let sinc = Sinc::new(input, output).map_err(|source| ResampleError {
                 input: input.hz(),
                 output: output.hz(),
                 source,
