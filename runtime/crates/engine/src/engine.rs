@@ -10,7 +10,7 @@ use rand::rngs::OsRng;
 use remotemedia_core::{ErrorCode, ManifestError, ResolvedManifest};
 use remotemedia_executor::Plan;
 use remotemedia_peer::{Identity, Seed};
-use remotemedia_session::{Audience, LiveObjects, Losses, OfferRequest};
+use remotemedia_session::{Audience, LiveObjects, Losses, Notification, OfferRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -19,7 +19,6 @@ use crate::command::{Answer, Command, MAX_WAITING_COMMANDS, Reply};
 use crate::config::{EngineConfig, Limits};
 use crate::error::printable;
 use crate::lane::{LaneDone, LaneItem};
-use crate::notification::Notification;
 use crate::published::Published;
 use crate::queue::WakeQueue;
 use crate::reactor::{Outlets, Reactor, ReactorParts};

@@ -1,9 +1,7 @@
 //! What passes between reactors and the nodes that run in Python.
 
-use std::sync::Arc;
-
-use remotemedia_core::{FrameMeta, Payload};
 use remotemedia_executor::{NodeFailure, NodeResult};
+use remotemedia_session::LaneWork;
 
 /// Names one piece of work: the reactor's number and the executor's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,29 +12,21 @@ pub struct LaneToken {
     pub work: u64,
 }
 
-/// One frame for one node.
+/// One frame for one node, and the reactor that waits for what becomes of it.
 #[derive(Clone, Debug)]
 pub struct LaneItem {
-    /// Give it back with the result.
-    pub token: LaneToken,
-    /// The pipeline's name.
-    pub pipeline: Arc<str>,
-    /// The session's id.
-    pub session: Arc<str>,
-    /// Whose stream it is.
-    pub participant: Arc<str>,
-    /// The stream's name.
-    pub stream: Arc<str>,
-    /// The node's id.
-    pub node: Arc<str>,
-    /// What the planner called the node's code.
-    pub entry: Arc<str>,
-    /// The input port that the frame came to.
-    pub port: Arc<str>,
-    /// Time and origin; `format` means something for audio alone.
-    pub meta: FrameMeta,
+    /// Which reactor that is.
+    pub reactor: u8,
     /// The frame.
-    pub payload: Payload,
+    pub work: LaneWork,
+}
+
+impl LaneItem {
+    /// To be given back with the result.
+    #[must_use]
+    pub fn token(&self) -> LaneToken {
+        LaneToken { reactor: self.reactor, work: self.work.token }
+    }
 }
 
 /// What a node returned for one item.

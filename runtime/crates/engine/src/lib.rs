@@ -18,7 +18,6 @@ mod config;
 mod engine;
 mod error;
 mod lane;
-mod notification;
 mod offline;
 mod published;
 mod queue;
@@ -30,9 +29,8 @@ pub use config::{EngineConfig, Limits, ReactorCount};
 pub use engine::{Counters, Dropped, Engine, Offer};
 pub use error::{EngineError, EngineStartError};
 pub use lane::{LaneDone, LaneItem, LaneToken};
-pub use notification::Notification;
 pub use offline::{
-    OfflineRun, RunConfig, RunDone, RunOutput, RunValue, RunWork, check_manifest, run_offline,
+    OfflineRun, RunConfig, RunDone, RunOutput, RunValue, check_manifest, run_offline,
 };
-pub use remotemedia_executor::{NodeFailure, NodeMetrics, NodeResult, NodeValue};
-pub use remotemedia_session::LiveObjects;
+pub use remotemedia_executor::{NodeFailure, NodeMetrics, NodeResult, NodeValue, PythonWork};
+pub use remotemedia_session::{LaneWork, LiveObjects, Notification};

@@ -18,6 +18,7 @@ pub(crate) struct Published {
     results_too_large: AtomicU64,
     stray_datagrams: AtomicU64,
     notifications: AtomicU64,
+    audio_packets: AtomicU64,
 }
 
 impl Published {
@@ -32,10 +33,12 @@ impl Published {
         self.streams.store(streams, Relaxed);
         self.addresses.store(addresses, Relaxed);
         self.in_flight.store(in_flight, Relaxed);
-        let Losses { results_too_large, stray_datagrams, notifications } = sessions.losses();
+        let Losses { results_too_large, stray_datagrams, notifications, audio_packets } =
+            sessions.losses();
         self.results_too_large.store(results_too_large, Relaxed);
         self.stray_datagrams.store(stray_datagrams, Relaxed);
         self.notifications.store(notifications, Relaxed);
+        self.audio_packets.store(audio_packets, Relaxed);
     }
 
     /// For placement and admission.
@@ -59,6 +62,7 @@ impl Published {
             results_too_large: self.results_too_large.load(Relaxed),
             stray_datagrams: self.stray_datagrams.load(Relaxed),
             notifications: self.notifications.load(Relaxed),
+            audio_packets: self.audio_packets.load(Relaxed),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use remotemedia_core::ErrorCode;
 use remotemedia_peer::{Identity, Seed};
-use remotemedia_session::{OfferRequest, Sessions, SessionsConfig};
+use remotemedia_session::{Notification, OfferRequest, Sessions, SessionsConfig};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -15,8 +15,7 @@ use crate::addresses;
 use crate::clock::Clock;
 use crate::command::{Answer, Command};
 use crate::config::EngineConfig;
-use crate::lane::{LaneItem, LaneToken};
-use crate::notification::Notification;
+use crate::lane::LaneItem;
 use crate::published::Published;
 use crate::queue::WakeQueue;
 use crate::socket::{Batch, MediaSocket, ReceiveBuffers, SendRun};
@@ -222,25 +221,14 @@ impl Reactor {
         // Work goes first: who hears that a session has ended finds its last frames in the lane.
         let mut work = VecDeque::new();
         while let Some(item) = self.sessions.poll_lane() {
-            work.push_back(LaneItem {
-                token: LaneToken { reactor: self.index, work: item.token },
-                pipeline: item.pipeline,
-                session: item.session,
-                participant: item.participant,
-                stream: item.stream,
-                node: item.node,
-                entry: item.entry,
-                port: item.port,
-                meta: item.meta,
-                payload: item.payload,
-            });
+            work.push_back(LaneItem { reactor: self.index, work: item });
         }
         if !work.is_empty() {
             self.outlets.lane.push_all(work, |_| true);
         }
         let mut news = VecDeque::new();
         while let Some(notification) = self.sessions.poll_notification() {
-            news.push_back(Notification::from(notification));
+            news.push_back(notification);
         }
         if !news.is_empty() {
             self.outlets.notifications.push_all(news, Notification::is_event);

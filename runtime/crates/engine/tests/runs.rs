@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use remotemedia_core::{ErrorCode, Opaque, Payload, ResolvedManifest};
 use remotemedia_engine::{
-    NodeFailure, NodeValue, OfflineRun, RunConfig, RunDone, RunOutput, RunValue, RunWork,
+    NodeFailure, NodeValue, OfflineRun, PythonWork, RunConfig, RunDone, RunOutput, RunValue,
     run_offline,
 };
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn one() -> OfflineRun {
     start(&manifest(&[("in", any())], &[python("node")], &[("$source.in", "node.in")]))
 }
 
-fn done(work: &RunWork, value: impl Into<Value>) -> RunDone {
+fn done(work: &PythonWork, value: impl Into<Value>) -> RunDone {
     let value = NodeValue::Data(Arc::new(value.into()));
     RunDone { token: work.token, result: Ok(vec![value.into()]), elapsed_ns: None }
 }

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyInt, PyString, PyTuple};
 use remotemedia_core::{FrameMeta, Opaque, Payload};
-use remotemedia_engine::{LaneItem, LaneToken, NodeFailure, NodeResult, NodeValue, RunWork};
+use remotemedia_engine::{LaneItem, LaneToken, NodeFailure, NodeResult, NodeValue, PythonWork};
 use serde_json::Value;
 
 use crate::fault::invalid;
@@ -53,23 +53,25 @@ pub(crate) struct PyLaneItem {
 impl PyLaneItem {
     /// A frame of a live session.
     pub(crate) fn live(item: LaneItem) -> Self {
+        let token = item.token();
+        let work = item.work;
         Self {
-            token: item.token,
-            pipeline: item.pipeline,
-            origin: Some([item.session, item.participant, item.stream]),
-            node: item.node,
-            entry: item.entry,
-            port: item.port,
-            meta: item.meta,
-            is_audio: matches!(item.payload, Payload::Audio(_)),
+            token,
+            pipeline: work.pipeline,
+            origin: Some([work.session, work.participant, work.stream]),
+            node: work.node,
+            entry: work.entry,
+            port: work.port,
+            meta: work.meta,
+            is_audio: matches!(work.payload, Payload::Audio(_)),
             end: false,
-            payload: Mutex::new(Some(item.payload)),
+            payload: Mutex::new(Some(work.payload)),
             made: PyOnceLock::new(),
         }
     }
 
     /// A frame of a run of `pipeline`.
-    pub(crate) fn offline(work: RunWork, pipeline: &Arc<str>) -> Self {
+    pub(crate) fn offline(work: PythonWork, pipeline: &Arc<str>) -> Self {
         Self {
             token: LaneToken { reactor: 0, work: work.token },
             pipeline: Arc::clone(pipeline),

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 /// Events of a session that are kept for observers who come later; then the oldest goes.
 pub const MAX_RING_EVENTS: usize = 128;
 
@@ -14,7 +16,8 @@ pub const MAX_RING_BYTES: usize = 256 * 1024;
 pub const MAX_NOTIFICATIONS: usize = 16_384;
 
 /// What the driver is told without asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Notification {
     /// A session began.
     SessionStarted {
@@ -37,8 +40,17 @@ pub enum Notification {
         /// The message's `seq`.
         seq: u64,
         /// The message, JSON text as the results channel carries it.
+        #[serde(rename = "message")]
         json: Arc<str>,
     },
+}
+
+impl Notification {
+    /// Events may be dropped when nobody reads; beginnings and ends may not.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        matches!(self, Notification::Event { .. })
+    }
 }
 
 /// The last events of a session.
@@ -74,8 +86,7 @@ pub(crate) struct Notifications {
 impl Notifications {
     pub(crate) fn push(&mut self, notification: Notification) {
         if self.queue.len() >= MAX_NOTIFICATIONS {
-            let oldest =
-                self.queue.iter().position(|one| matches!(one, Notification::Event { .. }));
+            let oldest = self.queue.iter().position(Notification::is_event);
             if let Some(oldest) = oldest {
                 self.queue.remove(oldest);
                 self.dropped += 1;

@@ -9,7 +9,7 @@ use remotemedia_executor::Plan;
 
 use crate::EngineError;
 
-pub use run::{OfflineRun, RunConfig, RunDone, RunOutput, RunValue, RunWork};
+pub use run::{OfflineRun, RunConfig, RunDone, RunOutput, RunValue};
 
 /// Checks a resolved manifest as [`OfflineRun::new`] would.
 ///

@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use remotemedia_core::{
-    AudioFormat, ErrorCode, FrameMeta, Micros, Opaque, Payload, Piece, PortFormat,
-    ResolvedManifest, StreamId, check_value,
+    AudioFormat, ErrorCode, FrameMeta, Micros, Opaque, Piece, PortFormat, ResolvedManifest,
+    StreamId, check_value,
 };
 use remotemedia_executor::{
-    Executor, ExecutorConfig, InstanceId, NodeFailure, NodeMetrics, NodeResult, Plan,
+    Executor, ExecutorConfig, InstanceId, NodeFailure, NodeMetrics, NodeResult, Plan, PythonWork,
 };
 use serde_json::Value;
 
@@ -36,27 +36,7 @@ impl Default for RunConfig {
     }
 }
 
-/// A frame for a Python node.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunWork {
-    /// Give it back with the result; never used twice in a run.
-    pub token: u64,
-    /// The node's id.
-    pub node: Arc<str>,
-    /// What the planner called the node's code.
-    pub entry: Arc<str>,
-    /// The input port that the frame came to; empty for the end.
-    pub port: Arc<str>,
-    /// Time and origin; `format` means something for audio alone.
-    pub meta: FrameMeta,
-    /// The frame; null for the end.
-    pub payload: Payload,
-    /// All inputs of the node have ended; it comes once for each Python node, after all its frames
-    /// are done. What is completed for it is what the node held back.
-    pub end: bool,
-}
-
-/// What became of one.
+/// What became of a frame for a Python node.
 #[derive(Debug)]
 pub struct RunDone {
     /// Of the work.
@@ -279,23 +259,10 @@ impl OfflineRun {
     }
 
     /// Frames for Python nodes, at most `max`: those of a node in order, nodes in turn.
-    pub fn take_work(&mut self, max: usize) -> Vec<RunWork> {
+    pub fn take_work(&mut self, max: usize) -> Vec<PythonWork> {
         let now = self.now();
-        let mut works = Vec::new();
-        while works.len() < max
-            && let Some(work) = self.executor.poll_work(now)
-        {
-            works.push(RunWork {
-                token: work.token,
-                node: work.node,
-                entry: work.entry,
-                port: work.port,
-                meta: work.meta,
-                payload: work.payload,
-                end: work.end,
-            });
-        }
-        works
+        let work = std::iter::from_fn(|| self.executor.poll_work(now));
+        work.take(max).collect()
     }
 
     /// Takes what Python nodes made of frames; tokens that are not under way are ignored.
