@@ -23,6 +23,7 @@ HEADER = struct.Struct("<BBHIIIIIIQq")
 _RESULT = struct.Struct("<BBHII")
 _ONE = struct.Struct("<BBHIIIIIIQqBBHII")
 _INLINE = 0xFFFF_FFFF
+_FLOAT32 = np.dtype(np.float32)
 _TEXT, _AUDIO, _PICKLED = 1, 2, 3
 
 
@@ -111,7 +112,7 @@ class Inbox:
         position, length = 0, len(data)
         self._needed = HEADER.size
         while length - position >= HEADER.size:
-            head = Head(*HEADER.unpack_from(data, position))
+            head = Head._make(HEADER.unpack_from(data, position))
             size = head.tail
             if size > MAX_TAIL:
                 raise ProtocolError(f"a message of {size} bytes")
@@ -191,7 +192,7 @@ def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
         if (
             type(result) is np.ndarray
             and result.ndim == 1
-            and result.dtype == np.float32
+            and result.dtype is _FLOAT32  # there is one object of it; to compare takes longer
             and result.size <= SLOT_SAMPLES
         ):
             memory.write(slot, 0, result)
@@ -234,8 +235,10 @@ def read_results(memory: Memory, head: Head, tail: bytes) -> list[object]:
         for _ in range(head.channels):
             tag, port_length, rows, at, size = _RESULT.unpack_from(tail, position)
             position += _RESULT.size
-            port = tail[position : position + port_length].decode()
-            position += port_length
+            port = ""
+            if port_length:
+                port = tail[position : position + port_length].decode()
+                position += port_length
             value: object
             if at != _INLINE:
                 if tag != _AUDIO or at + size > SLOT_SAMPLES:
