@@ -226,7 +226,8 @@ def running(**nodes: Node) -> Iterator[Engine]:
 
 def bursts(name: str, made: Node, seconds: float, asked: str, sleepers: int = 0) -> Measured:
     """Push bursts of frames to as many sessions."""
-    with running(a=made, s=Sleeper()) as engine:
+    nodes = {"a": made, "s": Sleeper()} if sleepers else {"a": made}
+    with running(**nodes) as engine:
         return paced(name, engine, seconds, asked, sleepers)
 
 

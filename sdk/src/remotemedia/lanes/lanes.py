@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from remotemedia.planning import Plan
     from remotemedia.workers import Done, Limits, Worker
 
-POLL_ITEMS = 32
+POLL_ITEMS = 64
 """Frames taken at once; the rest waits for the loop's next turn, so that the first answers of a
 burst do not wait for the last."""
 MAX_ENDED = 4_096
@@ -121,7 +121,7 @@ class Lanes:
                 if edge.source.node == node_id and self._opaque is not None
             )
             sorting = Sorting(outputs[node_id], fed, self._data, self._opaque)
-            recipe = Recipe(entry.node, Calling.of(entry.node), sorting)
+            recipe = Recipe(entry.node, Calling.of(entry.node), sorting.of)
             self._recipes[plan.name, node_id] = recipe
             if entry.isolation == "process":
                 self._workers[plan.name, node_id] = self._worker(plan.name, node_id, recipe)

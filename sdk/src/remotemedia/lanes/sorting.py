@@ -55,7 +55,7 @@ class Sorting:
         """Leave the native module's types behind."""
         return Sorting, (self._outputs, self._fed)
 
-    def __call__(self, value: object) -> list[LaneResult]:
+    def of(self, value: object) -> list[LaneResult]:
         """Give the results; those of other outputs than the first with their names.
 
         Raises:
