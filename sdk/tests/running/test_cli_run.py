@@ -154,6 +154,9 @@ def test_which_file_an_event_is_of(run, vad, talk):
         (("vad.yaml", "folder"), exits.UNREADABLE, "folder is a folder. Name its files: folder/*"),
         (("vad.yaml", "empty.wav"), exits.UNREADABLE, "error: empty.wav is empty. ["),
         (("vad.yaml", "broken.py"), exits.UNREADABLE, "error: broken.py is no media file. ["),
+        (("write.yaml", "talk.wav", "talk.wav"), exits.USAGE, "all inputs to one.wav"),
+        (("write.yaml", "one.wav"), exits.INVALID, "would write over"),
+        (("sink.yaml", "talk.wav"), exits.INVALID, "sink.yaml: nodes[0].params.path: "),
         (("file.yaml", "talk.wav"), exits.USAGE, "name the files that they read"),
         (("vad.yaml", "talk.wav", "-o", "talk.wav/x.jsonl"), exits.UNREADABLE, "File exists"),
         (("app.py:quiet", "talk.wav", "-o", "talk.wav/x.flac"), exits.UNREADABLE, "File exists"),
@@ -175,6 +178,10 @@ def test_what_goes_wrong_has_an_exit_code(
     (tmp_path / "empty.wav").touch()
     (tmp_path / "broken.py").write_text("nothing")
     (tmp_path / "full.jsonl").symlink_to("/dev/full")
+    talk("one.wav")
+    for name, kind, path in (("write", "FileWriter", "one.wav"), ("sink", "AudioSink", "a.b")):
+        spec = f"{{id: out, node_type: {kind}, params: {{path: {path}}}}}"
+        (tmp_path / f"{name}.yaml").write_text(f"nodes:\n  - {spec}\n")
     (tmp_path / "file.yaml").write_text(
         "nodes:\n  - {id: file, node_type: FileReaderNode, params: {path: talk.wav}}\n"
         "  - {id: level, node_type: LevelMeterNode}\n"

@@ -26,6 +26,8 @@ from remotemedia.client import NodeResult, SpeechStarted, Vad
 from remotemedia.files import AudioReader, AudioWriter
 from remotemedia.nodes.audio import (
     AudioResampleNode,
+    FileReaderNode,
+    FileWriterNode,
     LevelMeterNode,
     PassThroughNode,
     VADNode,
@@ -428,6 +430,19 @@ def test_a_pipeline_that_reads_its_file_itself(tmp_path, noise):
         writer.write(noise(1.0, 22050))
     result = Pipeline(FileReaderNode(path=path), PassThroughNode()).run()
     assert (result.rate, len(result.audio)) == (22050, 22050)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_file_that_is_read_is_not_written_over(tmp_path, noise, given):
+    path = tmp_path / "a.wav"
+    with AudioWriter(path, 16000) as writer:
+        writer.write(noise(1.0))
+    before = path.read_bytes()
+    nodes = [FileWriterNode(path=tmp_path / "." / "a.wav")]
+    pipeline = Pipeline(*([] if given else [FileReaderNode(path=path)]), *nodes)
+    with pytest.raises(ParameterError, match=r"would write over .*a\.wav, which is read"):
+        pipeline.run(*([path] if given else []))
+    assert path.read_bytes() == before
 
 
 def test_several_sources_by_name(noise):

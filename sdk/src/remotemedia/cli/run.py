@@ -19,6 +19,7 @@ from remotemedia.cli.work import EVENTS_SUFFIX, Failed, Job, Telling, work
 from remotemedia.errors import RemoteMediaError
 from remotemedia.files import AUDIO_FORMATS, is_audio
 from remotemedia.nodes.endpoints import AudioSource
+from remotemedia.nodes.files import FileWriterNode
 from remotemedia.running import runs
 
 if TYPE_CHECKING:
@@ -130,6 +131,12 @@ def jobs_of(pipeline: Pipeline, options: RunOptions) -> list[Job]:
         outputs = _single(options.outputs)
         _check_apart([Path(given)], outputs)
         return [Job(Path(given).name, _data(given, kind), outputs)]
+    for name, entry in plan.python.items():
+        if isinstance(entry.node, FileWriterNode):
+            raise exits.WrongUse(
+                f'"{name}" would write the results of all inputs to {entry.node.path}.',
+                hint="Leave it out, and say -o 'out/{stem}.flac'.",
+            )
     jobs = [
         Job(str(data), data, tuple(_place(each, given) for each in options.outputs))
         for given, data in ((each, _data(each, kind)) for each in options.inputs)

@@ -200,7 +200,12 @@ def _sink_step(planned: PlannedNode, sink: AudioSink, devices: bool) -> Step:
         return _builtin_step(planned, sink, "machine")
     taker: Node
     if sink.path is not None:
-        taker = FileWriterNode(path=sink.path, rate=sink.input_rate, channels=sink.input_channels)
+        try:
+            taker = FileWriterNode(
+                path=sink.path, rate=sink.input_rate, channels=sink.input_channels
+            )
+        except ParameterError as error:
+            raise _moved(error, f"{planned.field}.params") from None
     else:
         from remotemedia.devices import Loudspeaker
 

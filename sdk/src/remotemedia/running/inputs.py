@@ -96,6 +96,7 @@ class FileInput:
         """
         from remotemedia.files import AudioReader
 
+        self.path = Path(path)
         self._reader: AudioReader = AudioReader(path)
         self.format = self._reader.format
 

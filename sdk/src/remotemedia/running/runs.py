@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from remotemedia.errors import ParameterError
+from remotemedia.nodes.files import FileWriterNode
 from remotemedia.running.choice import choose
 from remotemedia.running.driver import Execution, Options
-from remotemedia.running.inputs import Input, inputs_of
+from remotemedia.running.inputs import FileInput, Input, inputs_of
 from remotemedia.running.result import Outcome, Result
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def prepare(
         }
         if wanted or listening:
             plan = pipeline.plan(sources=wanted, devices=listening)
+        _check_apart(plan, inputs)
         ordered = {source.id: inputs[source.id] for source in plan.resolved.sources}
         execution = Execution(plan, choose(plan), ordered, options)
     except BaseException:
@@ -87,6 +90,20 @@ def prepare(
     if holder is not None:
         holder.append(execution)
     return execution
+
+
+def _check_apart(plan: Plan, inputs: Mapping[str, Input]) -> None:
+    """Refuse to write the files that are read.
+
+    Raises:
+        ParameterError: one of them would be.
+    """
+    read = {each.path.resolve() for each in inputs.values() if isinstance(each, FileInput)}
+    for name, entry in plan.python.items() if read else ():
+        if isinstance(entry.node, FileWriterNode):
+            path = (entry.node.base or Path()) / entry.node.path
+            if path.resolve() in read:
+                raise ParameterError(f'"{name}" would write over {path}, which is read.')
 
 
 def _microphones(plan: Plan, sources: Mapping[str, PortFormat]) -> dict[str, Input]:
