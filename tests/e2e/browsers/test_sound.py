@@ -1,0 +1,162 @@
+"""Pipelines that send audio are heard, and the page lets it be turned down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.browsers.test_keyboard import tab_to
+from tests.support.browser import Browser, Page, browsing
+from tests.support.server import Server, serving
+
+MANIFEST = """
+version: v1
+metadata: {name: echo, description: Says what it hears again}
+nodes:
+  - {id: mic, node_type: AudioSource, params: {rate: 48000}}
+  - {id: vad, node_type: VADNode, params: {engine: energy}}
+  - {id: out, node_type: AudioSink}
+connections:
+  - {from: mic, to: vad}
+  - {from: mic, to: out}
+"""
+PHONE = {"width": 360, "height": 740}
+KEEP_CONSTRAINTS = """
+const original = MediaDevices.prototype.getUserMedia;
+MediaDevices.prototype.getUserMedia = function (constraints) {
+  globalThis.constraints = constraints;
+  return original.call(this, constraints);
+};
+undefined;
+"""
+LOUDEST = """
+(async () => {
+  const context = new AudioContext();
+  const stream = document.querySelector("[data-testid=player]").srcObject;
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  let loudest = 0;
+  for (let i = 0; i < 100; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    analyser.getFloatTimeDomainData(samples);
+    loudest = Math.max(loudest, ...samples.map(Math.abs));
+  }
+  await context.close();
+  return loudest;
+})()
+"""
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serves a pipeline that sends back what it hears, and one that sends nothing."""
+    folder = tmp_path_factory.mktemp("echo")
+    path = folder / "echo.yaml"
+    path.write_text(MANIFEST)
+    with serving([path, "mic-vad"], folder / "server.log") as server:
+        yield server
+    assert "Traceback" not in (folder / "server.log").read_text()
+
+
+def player(what: str) -> str:
+    return f"document.querySelector('[data-testid=player]').{what}"
+
+
+def start(page: Page) -> None:
+    """Begin, and wait until something is played."""
+    page.start()
+    page.wait(player("currentTime > 1"))
+
+
+def test_what_comes_back_is_heard(echo: Server, chromium: Browser) -> None:
+    page = chromium.open(f"{echo.url}/echo")
+    page.evaluate(KEEP_CONSTRAINTS)
+    start(page)
+    assert page.evaluate(LOUDEST) > 0.05
+    assert page.evaluate("constraints.audio.echoCancellation") is True
+    page.wait("!document.querySelector('[data-testid=sound]').hidden")
+    page.click("figure-jitter")
+    for figure in ("Sound, packets received", "Sound, jitter", "Sound, made up"):
+        page.wait_text("details", figure)
+    page.press("Escape")
+    page.stop()
+    assert page.evaluate(player("srcObject")) is None
+    assert page.console_errors() == []
+    page.close()
+
+
+def test_firefox_hears_it(echo: Server) -> None:
+    with browsing("firefox") as firefox:
+        page = firefox.open(f"{echo.url}/echo")
+        start(page)
+        # Without an output device no AudioContext runs in Firefox, so its sound cannot be measured.
+        page.click("figure-jitter")
+        page.wait_text("details", "Sound, jitter")
+        page.press("Escape")
+        page.stop()
+        assert page.console_errors() == []
+
+
+def test_a_listener_hears_it(echo: Server, chromium: Browser) -> None:
+    speaker = chromium.open(f"{echo.url}/echo")
+    start(speaker)
+    listener = chromium.open(speaker.join_link())
+    start(listener)
+    assert listener.evaluate(LOUDEST) > 0.05
+    for page in (listener, speaker):
+        page.stop()
+        assert page.console_errors() == []
+        page.close()
+
+
+def test_sound_by_keyboard(echo: Server, chromium: Browser) -> None:
+    page = chromium.open(f"{echo.url}/echo")
+    start(page)
+    tab_to(page, "mute")
+    page.press("Enter")
+    page.wait(player("muted"))
+    page.wait_text("mute", "Unmute")
+    page.press("Tab")
+    for _ in range(4):
+        page.press("ArrowLeft")
+    page.wait(f"Math.abs({player('volume')} - 0.8) < 0.01 && !{player('muted')}")
+    assert page.evaluate("document.querySelector('[data-testid=volume]').ariaValueText") == "80 %"
+    page.stop()
+    page.close()
+
+
+def test_only_pipelines_that_send_audio_have_sound(echo: Server, chromium: Browser) -> None:
+    page = chromium.open(f"{echo.url}/mic-vad")
+    page.evaluate(KEEP_CONSTRAINTS)
+    hidden = "document.querySelector('[data-testid=sound]').hidden"
+    page.start()
+    page.wait_results(1, "vad")
+    assert page.evaluate(hidden)
+    assert page.evaluate("constraints.audio.echoCancellation") is False
+    page.select("pipeline", "echo")
+    page.wait(f"!{hidden}")
+    page.wait(player("currentTime > 0.5"))
+    page.select("pipeline", "mic-vad")
+    page.wait(hidden)
+    page.wait_state("live")
+    page.wait(f"{player('srcObject')} === null")
+    page.stop()
+    page.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE])
+def test_no_rule_is_broken(
+    echo: Server, chromium: Browser, dark: bool, viewport: dict[str, int]
+) -> None:
+    page = chromium.open(f"{echo.url}/echo", dark=dark, viewport=viewport)
+    page.wait("!document.querySelector('[data-testid=start]').disabled")
+    assert page.accessibility_faults() == []
+    start(page)
+    assert page.accessibility_faults() == []
+    width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0
+    page.stop()
+    page.close()
