@@ -221,14 +221,15 @@ class Lanes:
         with self._lock:
             while lane is self._home and self._tasks:
                 self._tasks.popleft()()
+            lane.turned = True
 
     def _readable(self, lane: LoopLane) -> None:
         with self._lock:
             if lane is self._home:
-                lane.turned = True
                 self._take_frames()
             else:
                 lane.loop.remove_reader(self._fd)
+            lane.turned = True
 
     def _take_frames(self) -> None:
         # What is left keeps the descriptor readable.
@@ -375,6 +376,7 @@ class Lanes:
             log.warning("%s blocks the loop of the lanes %s", name, place_of(stack))
             if guilty is None and len(self._apart) >= MAX_LOOPS:
                 return
+            home = self._make_home()  # it waits for the lock
             self._answers.counts["blocked"] += 1
             self._apart.append(lane)
             done, held, queued = lane.give_up()
@@ -384,7 +386,7 @@ class Lanes:
             lost = f"the frame is lost: {name} blocked the event loop, and this one begins anew."
             done += [(token, self._answers.failure(lost)) for token in held.values()]
             self._answers.complete(done)
-            self._home = home = self._make_home()
+            self._home = home
             lane.leave()
             for mailbox in list(lane.streams):
                 if mailbox is not guilty:

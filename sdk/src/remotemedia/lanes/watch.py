@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from remotemedia.lanes import runners
+from remotemedia.lanes.answers import log
 from remotemedia.lanes.failures import is_ours
 
 TICK_SECONDS = 0.125
@@ -72,7 +73,10 @@ class Watch(Generic[L]):
 
     def _run(self) -> None:
         while not self._going.acquire(timeout=TICK_SECONDS):
-            self.tick()
+            try:
+                self.tick()
+            except Exception:
+                log.exception("the loop of the lanes cannot be left")
 
 
 def stack_of(thread: threading.Thread) -> traceback.StackSummary:
