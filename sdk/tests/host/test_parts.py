@@ -336,13 +336,18 @@ def test_an_interrupt_drops_what_nodes_hold_back():
     assert (len(told(made, "level")), made.stats.interrupted > 0) == (3, True)
 
 
-def test_what_a_stream_that_has_ended_still_gives_is_ignored():
+def test_what_python_still_makes_of_a_stream_that_has_ended_is_told():
     made = instance(mine)
-    push(made)
-    (work,) = made.take_work(0)
+    push(made, 20)
+    first, *works = made.take_work(0)
     made.close_stream(0, 0)
-    made.complete(0, work.token, [LaneData(1)])
-    assert (told(made), made.pending, made.flush(0, 0)) == ([], 0, [])
+    made.complete(0, first.token, [LaneData(1)])
+    assert [each["data"] for each in told(made)] == [1]
+    works += made.take_work(0)
+    while works:
+        made.complete(0, works.pop().token, [])
+        works += made.take_work(0)
+    assert (made.pending, made.flush(0, 0), made._streams) == (0, [], {})
 
 
 def test_results_that_cannot_be_sent_are_failures():

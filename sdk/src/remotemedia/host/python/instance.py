@@ -107,6 +107,7 @@ class Instance:
         self._mailboxes: dict[int, LiveMailbox] = {}
         self._ready: deque[int] = deque()
         self._works: dict[int, tuple[int, Letter]] = {}
+        self._ending: set[int] = set()
         self._epoch = 0
         self._now_us = 0
         self.stats = InstanceStats()
@@ -139,9 +140,13 @@ class Instance:
         self._streams[stream] = _Stream(StreamGraph(self._plan, post), Results(self._plan))
 
     def close_stream(self, now_us: int, stream: int) -> list[RunOutput]:
-        """End a stream: what its nodes hold back comes out."""
+        """End a stream: what its nodes hold back comes out.
+
+        What Python nodes still make of its frames comes out, too; then it is forgotten.
+        """
         found = self.flush(now_us, stream)
-        self._streams.pop(stream, None)
+        self._ending.add(stream)
+        self._forget()
         return found
 
     def push(self, now_us: int, stream: int, pts_us: int, rtp_ts: int, samples: Samples) -> None:
@@ -183,6 +188,7 @@ class Instance:
             if letter is not None:
                 self.stats.python_frames += 1
                 yield self._work(index, letter)
+        self._forget()
 
     def complete(self, now_us: int, token: int, result: LaneFailure | Sequence[object]) -> None:
         """Take what a node made of a frame; tokens that are not under way are ignored."""
@@ -250,6 +256,18 @@ class Instance:
             self.stats.interrupted += mailbox.clear()
         for stream in self._streams.values():
             self.stats.interrupted += stream.graph.interrupt()
+
+    def _forget(self) -> None:
+        """Forget the streams that have ended and of which Python has no frames."""
+        if not self._ending:
+            return
+        waiting = (letter for mailbox in self._mailboxes.values() for letter in mailbox.waiting)
+        held = {letter.stream for letter in waiting}
+        held |= {letter.stream for _, letter in self._works.values()}
+        for stream in self._ending - held:
+            if not self._streams[stream].graph.outputs:
+                del self._streams[stream]
+                self._ending.discard(stream)
 
     def _post(self, stream: int, index: int, port: int, signal: Signal) -> None:
         mailbox, now_us = self._mailboxes[index], self._now_us

@@ -21,7 +21,7 @@ from remotemedia.host.python.instance import MAX_STREAMS, Instance, Program
 from remotemedia.host.python.peer import End
 from remotemedia.host.python.tracks import Piece
 from remotemedia.host.python.wake import WakeQueue
-from remotemedia.twin.values import LaneItem, RunOutput
+from remotemedia.twin.values import LaneFailure, LaneItem, RunOutput
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -256,10 +256,16 @@ class Session:
                     value=work.value,
                 )
             )
-        if items:
-            self._shared.lane.put(items)
+        for lost in self._shared.lane.put(items) if items else ():
+            asyncio.get_running_loop().call_soon(self._lost, lost.token)
         if not self.instance.pending:
             self._calm.set()
+
+    def _lost(self, token: int) -> None:
+        """Tell a session that a frame never reached its Python node."""
+        holder = self._shared.holders.pop(token, None)
+        if holder is not None:
+            holder.complete(token, LaneFailure("too many frames wait for the server's nodes"))
 
     def _publish_output(self, stream: int, output: RunOutput) -> None:
         made, entry = output.message, self._streams.get(stream)
