@@ -246,8 +246,8 @@ def paced(name: str, engine: Engine, seconds: float, asked: str, sleepers: int =
         if sleepers and turn % 25 == 0:
             asleep += sleepers
             items[:0] = [Item(-asleep + n, f"asleep{n}", "s") for n in range(sleepers)]
-        engine.push(items)
         tokens += [first + n for n in range(BURST)]
+        engine.push(items)
         time.sleep(max(0.0, begin + (turn + 1) * INTERVAL - time.perf_counter()))
     engine.wait(BURST * (count + 1))
     own = time.thread_time() - thread
