@@ -167,6 +167,9 @@ pub struct Losses {
     pub stray_datagrams: u64,
     /// Notifications that nobody took in time.
     pub notifications: u64,
+    /// Audio on its way to participants, in packets of 20 ms: too much waited, or the reactor came
+    /// too late.
+    pub audio_packets: u64,
 }
 
 impl AddAssign for Losses {
@@ -174,6 +177,7 @@ impl AddAssign for Losses {
         self.results_too_large += other.results_too_large;
         self.stray_datagrams += other.stray_datagrams;
         self.notifications += other.notifications;
+        self.audio_packets += other.audio_packets;
     }
 }
 

@@ -134,6 +134,9 @@ impl Sessions {
             self.say_bye(now, key, &end);
         }
         let Some(mut participant) = self.peers.remove(key) else { return };
+        if let Some(voice) = &mut participant.voice {
+            self.audio_lost += voice.take_lost();
+        }
         participant.peer.close(now);
         while let Some(transmit) = participant.peer.poll_transmit() {
             self.farewell.push_back(transmit);

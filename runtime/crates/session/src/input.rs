@@ -197,6 +197,9 @@ impl Sessions {
                 }
             }
         }
+        if let Some(voice) = &mut participant.voice {
+            self.audio_lost += voice.take_lost();
+        }
         match participant.voice.as_mut().and_then(|voice| voice.report(now)) {
             Some(sent) => participant.peer.send_sender_report(now, &sent, &self.reports),
             None if self.reports.is_empty() => {}

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use remotemedia_core::{Arena, ErrorCode, Key, Micros};
@@ -48,6 +49,9 @@ pub struct Sessions {
     pub(crate) draining: bool,
     /// Results larger than their reader takes, over all sessions that ever were.
     pub(crate) results_too_large: u64,
+    /// Audio that participants missed, over all that ever were; of those that are there as of their
+    /// last second.
+    pub(crate) audio_lost: Duration,
     /// The message being written.
     pub(crate) text: Vec<u8>,
     /// The reports being sent.
@@ -82,6 +86,7 @@ impl Sessions {
             notifications: Notifications::default(),
             draining: false,
             results_too_large: 0,
+            audio_lost: Duration::ZERO,
             text: Vec::new(),
             reports: Vec::new(),
         }

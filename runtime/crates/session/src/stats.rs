@@ -162,6 +162,7 @@ impl Sessions {
             results_too_large: self.results_too_large,
             stray_datagrams: self.router.strays,
             notifications: self.notifications.dropped,
+            audio_packets: self.audio_lost.as_millis() as u64 / 20,
         }
     }
 }

@@ -85,6 +85,8 @@ pub(crate) struct Voice {
     sender: Option<Sender>,
     /// Packets that had been sent at the last report.
     reported: u64,
+    /// What of the lost audio has been counted.
+    counted: Duration,
 }
 
 impl Voice {
@@ -94,7 +96,7 @@ impl Voice {
             sequence_number: rng.random::<u16>() >> 1,
             timestamp: rng.random(),
         };
-        Voice { start, sender: None, reported: 0 }
+        Voice { start, sender: None, reported: 0, counted: Duration::ZERO }
     }
 
     /// When a packet is due.
@@ -168,6 +170,14 @@ impl Voice {
             delay_since_last_sr: report.delay_since_last_sr,
         };
         sender.handle_reception_report(now, &report);
+    }
+
+    /// Audio that was lost here since the last call.
+    pub(crate) fn take_lost(&mut self) -> Duration {
+        let Some(sender) = &self.sender else { return Duration::ZERO };
+        let stats = sender.stats();
+        let lost = stats.overrun + stats.skipped;
+        lost.saturating_sub(std::mem::replace(&mut self.counted, lost))
     }
 
     /// What to report about the stream, where anything was sent since the last time.
