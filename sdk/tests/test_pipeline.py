@@ -130,6 +130,9 @@ def test_nodes_form_a_chain_until_connect_says_otherwise():
         (lambda: AudioResampleNode(output_rate=100), "greater than or equal to 4000"),
         (PythonNode, "missing a required"),
         (Gain, "missing a required argument: 'gain'"),
+        (lambda: Node(isolation="proces"), 'Did you mean "process"?'),
+        (lambda: Node(runtime_hint="rusty"), 'Did you mean "rust"?'),
+        (lambda: node(isolation="proces")(peak.function), 'Did you mean "process"?'),
         (lambda: Gain(gian=1), 'Did you mean "gain"?'),
         (lambda: node(3), "not 3"),
         (lambda: Pipeline(node(lambda: None)), "must take (audio) or (audio, session)"),
@@ -143,6 +146,19 @@ def test_wrong_use_is_told_what_is_right(call, words):
     assert words in str(caught.value)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, TypeError)
+
+
+def test_where_a_node_runs_may_be_said_by_its_class():
+    class Apart(Node):
+        isolation = "process"
+
+    class Wrong(Node):
+        isolation = "proces"
+
+    assert (Apart().isolation, Apart(isolation="thread").isolation) == ("process", "thread")
+    assert (Node().isolation, Node().runtime_hint) == ("thread", "auto")
+    with pytest.raises(ParameterError, match="isolation: is none of thread, process"):
+        Wrong()
 
 
 def test_a_subclass_may_take_more():

@@ -93,6 +93,20 @@ def check_names(what: str, given: Iterable[str], known: Collection[str]) -> None
         raise ParameterError.of(problems)
 
 
+def check_choice(name: str, value: object, known: Collection[str]) -> None:
+    """Refuse a value that is none of those that there are.
+
+    Raises:
+        ParameterError: with the nearest right one.
+    """
+    if value not in known:
+        raise ParameterError(
+            f"is none of {', '.join(known)}: {shorten(value)}.",
+            field=name,
+            hint=did_you_mean(value, known) if isinstance(value, str) else None,
+        )
+
+
 def model(cls: type) -> type[BaseModel]:
     """Give a model of the constructor's parameters: their types, bounds and defaults."""
     return _model(cls)

@@ -18,6 +18,7 @@ from typing import (
     ParamSpec,
     TypeVar,
     cast,
+    get_args,
     overload,
 )
 
@@ -127,23 +128,31 @@ class Node:
         self,
         name: str | None = None,
         *,
-        runtime_hint: RuntimeHint = "auto",
-        isolation: Isolation = "thread",
+        runtime_hint: RuntimeHint | None = None,
+        isolation: Isolation | None = None,
         **config: object,
     ) -> None:
         """Take what every node takes.
 
         Args:
             name: kept for the node's own use; None is the name of the class.
-            runtime_hint: where the node should run.
-            isolation: where a Python node runs; ``process`` is a process of its own.
+            runtime_hint: where the node should run; None is what its class says.
+            isolation: where a Python node runs; ``process`` is a process of its own; None is what
+                its class says.
             config: kept as ``self.config``, where a class takes any keyword and passes it on.
+
+        Raises:
+            ParameterError: a value is none of those that there are.
         """
         self.name = name or type(self).__name__
         self.config: Mapping[str, object] = config
         self.logger = logging.getLogger(type(self).__module__)
-        self.runtime_hint = runtime_hint
-        self.isolation = isolation
+        if runtime_hint is not None:
+            self.runtime_hint = runtime_hint
+        if isolation is not None:
+            self.isolation = isolation
+        _parameters.check_choice("runtime_hint", self.runtime_hint, get_args(RuntimeHint))
+        _parameters.check_choice("isolation", self.isolation, get_args(Isolation))
 
     def __getnewargs_ex__(self) -> tuple[tuple[object, ...], dict[str, object]]:
         """Let copies and pickles be made with the same arguments."""

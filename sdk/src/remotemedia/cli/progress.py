@@ -50,7 +50,8 @@ class Display:
         )
         self._began = time.perf_counter()
         self._bars: dict[int, tuple[TaskID, float]] = {}
-        self._under_way: dict[int, float] = {}
+        self._under_way: dict[int, At] = {}
+        self._ended = 0
         self._heard = 0.0
 
     def __enter__(self) -> Self:
@@ -92,10 +93,10 @@ class Display:
             task = self._progress.add_task(job.name, total=report.total, speed="")
             self._bars[id(job)] = (task, now)
         task, began = self._bars[id(job)]
-        self._under_way[id(job)] = position = report.position
+        self._under_way[id(job)] = report
+        position = report.position
         self._progress.update(task, completed=position, speed=_speed(position, now - began))
-        heard = self._heard + sum(self._under_way.values())
-        self._progress.update(self._overall, speed=_speed(heard, now - self._began))
+        self._move_overall()
 
     def _remove(self, job: Job, seconds: float) -> None:
         bar = self._bars.pop(id(job), None)
@@ -103,7 +104,17 @@ class Display:
             self._progress.remove_task(bar[0])
         self._under_way.pop(id(job), None)
         self._heard += seconds
-        self._progress.advance(self._overall)
+        self._ended += 1
+        self._move_overall()
+
+    def _move_overall(self) -> None:
+        going = self._under_way.values()
+        heard = self._heard + sum(each.position for each in going)
+        self._progress.update(
+            self._overall,
+            completed=self._ended + sum(each.share for each in going),
+            speed=_speed(heard, time.perf_counter() - self._began),
+        )
 
     def _finished(self, job: Job, done: Done) -> None:
         if not self._telling.as_json:

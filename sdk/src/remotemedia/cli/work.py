@@ -87,6 +87,11 @@ class At:
     position: float
     total: float | None
 
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1; 0 where nobody knows how long it is."""
+        return min(self.position / self.total, 1.0) if self.total else 0.0
+
 
 @dataclass(frozen=True)
 class Lines:
