@@ -1,14 +1,10 @@
-use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rand::TryRngCore;
-use rand::rngs::OsRng;
-use remotemedia_core::{ErrorCode, ManifestError, ResolvedManifest};
-use remotemedia_executor::Plan;
+use remotemedia_core::ErrorCode;
 use remotemedia_peer::{Identity, Seed};
 use remotemedia_session::{Audience, LiveObjects, Losses, Notification, OfferRequest};
 use serde::{Deserialize, Serialize};
@@ -17,8 +13,9 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::command::{Answer, Command, MAX_WAITING_COMMANDS, Reply};
 use crate::config::{EngineConfig, Limits};
-use crate::error::printable;
+use crate::ids::{PEER_PREFIX, SESSION_PREFIX, fresh_id, parse_reactor, random};
 use crate::lane::{LaneDone, LaneItem};
+use crate::pipelines::Pipelines;
 use crate::published::Published;
 use crate::queue::WakeQueue;
 use crate::reactor::{Outlets, Reactor, ReactorParts};
@@ -92,7 +89,7 @@ struct ReactorHandle {
 #[derive(Debug)]
 pub struct Engine {
     reactors: Vec<ReactorHandle>,
-    pipelines: Mutex<HashMap<String, Arc<Plan>>>,
+    pipelines: Pipelines,
     outlets: Arc<Outlets>,
     limits: Limits,
     draining: AtomicBool,
@@ -116,7 +113,7 @@ impl Engine {
         });
         let mut engine = Self {
             reactors: Vec::new(),
-            pipelines: Mutex::default(),
+            pipelines: Pipelines::default(),
             outlets: Arc::clone(&outlets),
             limits: config.limits,
             draining: AtomicBool::new(false),
@@ -155,17 +152,7 @@ impl Engine {
     /// # Errors
     /// The manifest's error, with the path of the field.
     pub fn add_pipeline(&self, name: &str, resolved_json: &str) -> Result<(), EngineError> {
-        let plan = Plan::compile(&ResolvedManifest::from_json(resolved_json)?)?;
-        if plan.source_format().is_none() {
-            return Err(ManifestError::new(
-                ErrorCode::PortMismatch,
-                "sources[0].format",
-                "a served pipeline takes audio here: that is what tracks bring",
-            )
-            .into());
-        }
-        self.lock_pipelines().insert(name.to_owned(), Arc::new(plan));
-        Ok(())
+        self.pipelines.add(name, resolved_json)
     }
 
     /// Negotiates a peer connection.
@@ -177,7 +164,9 @@ impl Engine {
             return Err(EngineError::stopped());
         }
         let index = self.place(&offer)?;
-        let (pipeline, plan) = self.pipeline_of(&offer)?;
+        // One that enters a session or names a connection runs what runs there already.
+        let running = offer.join.is_some() || offer.pc_id.is_some();
+        let (pipeline, plan) = self.pipelines.find(offer.pipeline.as_deref(), running)?;
         let known = offer.pc_id.is_some();
         let pc_id = match offer.pc_id {
             Some(id) => id,
@@ -220,29 +209,6 @@ impl Engine {
             .with_hint("try again later"));
         }
         Ok((0..loads.len()).min_by_key(|index| loads[*index]).unwrap_or(0))
-    }
-
-    /// The pipeline that an offer asks for. One that enters a session or names a connection runs
-    /// what runs there already.
-    fn pipeline_of(&self, offer: &Offer) -> Result<(Arc<str>, Arc<Plan>), EngineError> {
-        let pipelines = self.lock_pipelines();
-        let only = (pipelines.len() == 1 || offer.join.is_some() || offer.pc_id.is_some())
-            .then(|| pipelines.iter().next());
-        let found = match &offer.pipeline {
-            Some(name) => pipelines.get_key_value(name.as_str()),
-            None => only.flatten(),
-        };
-        found.map(|(name, plan)| (Arc::from(name.as_str()), Arc::clone(plan))).ok_or_else(|| {
-            let mut names: Vec<&str> = pipelines.keys().map(String::as_str).collect();
-            names.sort_unstable();
-            let message = match &offer.pipeline {
-                Some(name) => format!("no pipeline \"{}\"", printable(name)),
-                None => "say which pipeline".to_owned(),
-            };
-            EngineError::new(ErrorCode::UnknownPipeline, message)
-                .with_field("pipeline")
-                .with_hint(format!("served here: {}", names.join(", ")))
-        })
     }
 
     /// Adds candidates that trickled in; an empty one says that there are no more.
@@ -429,10 +395,6 @@ impl Engine {
             ),
         })?
     }
-
-    fn lock_pipelines(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Plan>>> {
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Engine {
@@ -483,54 +445,16 @@ fn spawn(
     Ok((thread, port))
 }
 
-const PEER_PREFIX: &str = "pc_";
-const SESSION_PREFIX: &str = "s_";
-
-/// Ids carry their reactor: a prefix, two hexadecimal digits, then 32 of randomness. So every call
-/// finds its reactor without a table that could leak.
-fn parse_reactor(id: &str) -> Option<usize> {
-    let digits = id.strip_prefix(PEER_PREFIX).or_else(|| id.strip_prefix(SESSION_PREFIX))?;
-    if digits.len() != 34 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    usize::from_str_radix(&digits[..2], 16).ok()
-}
-
-/// 128 random bits: who knows a session's id may join it.
-fn fresh_id(prefix: &str, reactor: usize) -> Result<String, EngineError> {
-    let bytes = random().map_err(|e| EngineError::new(ErrorCode::Internal, e.to_string()))?;
-    Ok(format!("{prefix}{reactor:02x}{:032x}", u128::from_be_bytes(bytes)))
-}
-
-/// From the operating system.
-fn random<const N: usize>() -> Result<[u8; N], EngineStartError> {
-    let mut bytes = [0; N];
-    OsRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|error| EngineStartError::Io(std::io::Error::other(error)))?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::ReactorCount;
 
-    const PIPELINE: &str = r#"{"version": "resolved/1", "name": "level",
-        "sources": [{"id": "input", "format": {"type": "audio", "rate": 48000, "channels": 1}}],
-        "nodes": [{"id": "level", "kind": "level", "runtime": "native",
-            "params": {"interval_ms": 50},
-            "inputs": [{"port": "in",
-                "format": {"type": "audio", "rate": 48000, "channels": 1}}],
-            "outputs": []}],
-        "edges": [{"from": {"node": "$source", "port": "input"},
-            "to": {"node": "level", "port": "in"}}]}"#;
-
     #[test]
     fn who_names_a_connection_that_is_not_there_gets_no_other_one() {
         let config = EngineConfig { bind: Some([127, 0, 0, 1].into()), ..EngineConfig::default() };
         let engine = Engine::start(&config).unwrap();
-        engine.add_pipeline("level", PIPELINE).unwrap();
+        engine.add_pipeline("level", &crate::pipelines::tests::level(&["input"])).unwrap();
         for pc_id in ["pc_", "s_00", &fresh_id(PEER_PREFIX, 0).unwrap()] {
             for restart_pc in [false, true] {
                 let offer = Offer {
@@ -579,14 +503,5 @@ mod tests {
             engine.counters().dropped.stray_datagrams == 1
         });
         assert!(told, "{:?}", engine.counters());
-    }
-
-    #[test]
-    fn ids_find_their_reactor() {
-        let id = fresh_id(PEER_PREFIX, 11).unwrap();
-        assert_eq!(parse_reactor(&id), Some(11));
-        assert_eq!(parse_reactor("pc_zz"), None);
-        assert_eq!(parse_reactor(&id[..id.len() - 1]), None);
-        assert_eq!(parse_reactor(&format!("{}é", &id[..id.len() - 2])), None);
     }
 }
