@@ -72,6 +72,9 @@ pub struct Dropped {
     pub notifications: u64,
     /// Work for Python nodes that nobody fetched.
     pub lane_items: u64,
+    /// Packets' worth of audio that participants missed: too much waited, or a reactor came too
+    /// late.
+    pub audio_packets: u64,
 }
 
 #[derive(Debug)]
@@ -345,6 +348,7 @@ impl Engine {
                 stray_datagrams: lost.stray_datagrams,
                 notifications: lost.notifications + self.outlets.notifications.dropped(),
                 lane_items: self.outlets.lane.dropped(),
+                audio_packets: lost.audio_packets,
             },
         }
     }
