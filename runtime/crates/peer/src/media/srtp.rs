@@ -151,3 +151,61 @@ fn header_of(layout: &Layout) -> rtc_rtp::Header {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identity;
+
+    /// Two ends with each other's keys.
+    fn ends(profile: ProtectionProfile, provider: &dyn RTCCryptoProvider) -> [Srtp; 2] {
+        let secret = |seed: u8| {
+            let bytes = |count: usize| (0..count as u8).map(|n| n ^ seed).collect::<Vec<u8>>();
+            (bytes(profile.key_len()), bytes(profile.salt_len()))
+        };
+        [(1, 2), (2, 1)].map(|(local, remote)| {
+            let keys = SrtpKeys { profile, local: secret(local), remote: secret(remote) };
+            Srtp::new(keys, provider).unwrap()
+        })
+    }
+
+    #[test]
+    fn every_profile_protects_media_and_reports_both_ways() {
+        let identity = Identity::generate().unwrap();
+        let provider = identity.provider();
+        for profile in [
+            ProtectionProfile::AeadAes128Gcm,
+            ProtectionProfile::AeadAes256Gcm,
+            ProtectionProfile::Aes128CmHmacSha1_80,
+        ] {
+            let [mut one, mut two] = ends(profile, provider);
+            // Over the wrap of the numbers.
+            for count in 0..4_u16 {
+                let header = RtpHeader {
+                    ssrc: 7,
+                    sequence_number: 65_534_u16.wrapping_add(count),
+                    timestamp: 960 * u32::from(count),
+                    payload_type: 111,
+                    marker: count == 0,
+                };
+                let sealed = one.protect_rtp(&header, b"twenty milliseconds").unwrap();
+                assert!(!sealed.windows(6).any(|part| part == b"twenty"), "{profile:?}");
+                let layout = Layout::parse(&sealed).unwrap();
+                assert_eq!(layout.header, header);
+                let opened = two.unprotect_rtp(&sealed, &layout, provider).unwrap();
+                assert_eq!(&opened[layout.payload..], b"twenty milliseconds", "{profile:?}");
+                assert!(two.unprotect_rtp(&sealed, &layout, provider).is_none(), "repeated");
+                assert!(one.unprotect_rtp(&sealed, &layout, provider).is_none(), "our own");
+            }
+            let mut report = Vec::new();
+            super::super::write_report(&mut report, 7, "name", None, &[]);
+            for _ in 0..2 {
+                let sealed = one.protect_rtcp(&report).unwrap();
+                assert_eq!(&two.unprotect_rtcp(&sealed, provider).unwrap()[..], report);
+                let mut forged = sealed.to_vec();
+                forged[9] ^= 1;
+                assert!(two.unprotect_rtcp(&forged, provider).is_none(), "{profile:?}");
+            }
+        }
+    }
+}

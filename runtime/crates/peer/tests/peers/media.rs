@@ -1,16 +1,30 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use remotemedia_peer::{PeerEvent, ReceptionReport, RtpHeader, SendError};
+use remotemedia_core::ChannelCount;
+use remotemedia_peer::sdp::MediaWants;
+use remotemedia_peer::{PeerEvent, ReceptionReport, RtpHeader, SendError, SenderReport};
 
-use crate::world::{ANSWERER, Link, OFFERER, World, address};
+use crate::world::{ANSWERER, Link, OFFERER, WANTS, World, address};
+
+/// A pair of which the answering side sends too.
+fn sending(seed: u64) -> (World, String) {
+    let mut answer = String::new();
+    let wants = MediaWants { send: Some(ChannelCount::MONO), ..WANTS };
+    let mut world = World::wanting(seed, Link::CLEAN, &wants, |sdp| {
+        answer.clone_from(&sdp);
+        sdp
+    });
+    world.connect();
+    (world, answer)
+}
 
 #[test]
 fn packets_pass_both_ways() {
-    // Answers only receive so far; here the offering side is told otherwise.
-    let both_ways = |answer: String| answer.replace("a=recvonly", "a=sendrecv");
-    let mut world = World::with(20, Link::CLEAN, |offer| offer, both_ways);
-    world.connect();
+    let (mut world, answer) = sending(20);
+    let ssrc = world.peers[ANSWERER].ssrc();
+    assert!(answer.contains("a=sendrecv") && answer.contains(&format!("a=ssrc:{ssrc} cname:")));
+    assert!(world.peers[ANSWERER].sending().is_some());
     world.pass(Duration::from_millis(50));
     for side in [OFFERER, ANSWERER] {
         world.send_rtp(side, 65_535, b"one");
@@ -103,8 +117,35 @@ fn nothing_is_sent_before_the_connection_is_up() {
 }
 
 #[test]
+fn what_is_said_about_our_source_is_told_and_nothing_else() {
+    let (mut world, _) = sending(29);
+    let now = world.now;
+    let ssrc = world.peers[ANSWERER].ssrc();
+    let report =
+        ReceptionReport { ssrc, fraction_lost: 9, cumulative_lost: -1, ..Default::default() };
+    let other = ReceptionReport { ssrc: ssrc ^ 1, ..report };
+    world.peers[OFFERER].send_reception_report(now, &[other, report, other]);
+    let sent = SenderReport { ntp: 1 << 40, rtp_timestamp: 5, packets: 2, octets: 3 };
+    world.peers[OFFERER].send_sender_report(now, &sent, &[other, report]);
+    world.pass(Duration::from_millis(50));
+    let told: Vec<_> = world.events[ANSWERER]
+        .iter()
+        .filter_map(|event| match event {
+            PeerEvent::ReceptionReport(report) => Some(*report),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [report, report]);
+    let found = world.find(ANSWERER, |event| match event {
+        PeerEvent::SenderReport { ntp, rtp_timestamp, .. } => Some((*ntp, *rtp_timestamp)),
+        _ => None,
+    });
+    assert_eq!(found, Some((1 << 40, 5)));
+}
+
+#[test]
 fn a_receiver_report_is_understood() {
-    // It carries nothing that the other side tells about, but it must decrypt and parse.
+    // More reports than a packet can carry.
     let (mut world, _) = World::connected(26, Link::CLEAN);
     world.send_rtp(OFFERER, 1, b"x");
     world.pass(Duration::from_millis(50));

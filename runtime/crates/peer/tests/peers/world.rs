@@ -99,10 +99,30 @@ impl World {
         change_offer: impl FnOnce(String) -> String,
         change_answer: impl FnOnce(String) -> String,
     ) -> World {
+        Self::agreed(seed, link, &WANTS, change_offer, change_answer)
+    }
+
+    /// With an answering side that wants something else.
+    pub(crate) fn wanting(
+        seed: u64,
+        link: Link,
+        wants: &MediaWants,
+        change_answer: impl FnOnce(String) -> String,
+    ) -> World {
+        Self::agreed(seed, link, wants, |sdp| sdp, change_answer)
+    }
+
+    fn agreed(
+        seed: u64,
+        link: Link,
+        wants: &MediaWants,
+        change_offer: impl FnOnce(String) -> String,
+        change_answer: impl FnOnce(String) -> String,
+    ) -> World {
         let now = Micros(1_000_000);
         let (mut offerer, offer) = Peer::offer(config(OFFERER, seed), now, EVERYTHING);
         let offer = change_offer(offer);
-        let (answerer, answer) = Peer::answer(config(ANSWERER, seed), now, &offer, &WANTS).unwrap();
+        let (answerer, answer) = Peer::answer(config(ANSWERER, seed), now, &offer, wants).unwrap();
         offerer.accept_answer(now, &change_answer(answer)).unwrap();
         World {
             now,
