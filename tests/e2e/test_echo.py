@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 from aiortc import MediaStreamTrack
@@ -76,8 +77,9 @@ class Ear:
         try:
             while True:
                 frame = await track.recv()
-                samples = frame.to_ndarray().reshape(-1, 2)[:, 0].astype(np.float32) / 32768
-                self.frames.append((frame.pts, samples))
+                assert isinstance(frame, av.AudioFrame)
+                samples = frame.to_ndarray().reshape(-1, 2)[:, 0].astype(np.float32)
+                self.frames.append((frame.pts or 0, samples / np.float32(32768)))
                 self._changed.set()
         except MediaStreamError:
             return

@@ -15,9 +15,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn stats(world: &mut World, client: usize) -> VoiceStats {
     let reply = world.clients[client].reply().clone();
-    let session = world.server.get(world.now, &reply.session_id).unwrap();
+    let session = world.server.get(world.now, &reply.session_id).expect("it runs");
     let mut all = session.participants.into_iter();
-    all.find(|one| one.participant == reply.participant).unwrap().voice.unwrap()
+    let found = all.find(|one| one.participant == reply.participant);
+    found.and_then(|one| one.voice).expect("it hears")
 }
 
 #[test]
