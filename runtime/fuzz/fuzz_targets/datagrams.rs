@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     let theirs: SocketAddr = ([192, 0, 2, 2], 5000).into();
     let config = PeerConfig::new(identity.clone(), *anchor, Seed::guessable(1), vec![ours]);
     let mut now = Micros::ZERO;
-    let wants = MediaWants { audio: Want::Required };
+    let wants = MediaWants::receive(Want::Required);
     let (mut peer, _) = Peer::answer(config, now, OFFER, &wants).expect("a browser's offer");
     let mut rest = bytes;
     while let [length, tail @ ..] = rest {
