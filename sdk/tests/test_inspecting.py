@@ -94,7 +94,10 @@ def test_mermaid(pipeline):
     lines = pipeline.inspect().mermaid().splitlines()
     assert lines[0] == "flowchart LR"
     assert '    n0(["mic<br/>AudioSource"])' in lines
-    assert '    n1(["music<br/>FileReaderNode<br/>a.mp3<br/>cannot be read: formats are guesses"])' in lines
+    assert (
+        '    n1(["music<br/>FileReaderNode<br/>a.mp3<br/>cannot be read: formats are guesses"])'
+        in lines
+    )
     assert '    n2["split<br/>ChannelSplitNode"]' in lines
     assert '    n2 -->|"left to in-1: 48000 Hz, mono"| n3' in lines
     (inserted,) = [line for line in lines if line.endswith(" inserted")]
