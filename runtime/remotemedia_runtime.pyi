@@ -312,8 +312,8 @@ class Engine:
     def poll_notifications(self, max: int) -> list[str]:  # noqa: A002 - as it is built
         """Take up to `max` notifications.
 
-        Each is ``{"kind": "event" | "session_started" | "session_ended", "session", "seq"?,
-        "message"?, "reason"?}``; `message` is the text of the result message.
+        Each is ``{"kind": "event" | "interrupted" | "session_started" | "session_ended",
+        "session", "seq"?, "message"?, "reason"?}``; `message` is the text of the result message.
         """
     def lane_fd(self) -> int:
         """Readable while frames for Python nodes wait; polling makes it quiet again."""

@@ -601,3 +601,16 @@ def test_a_worker_that_cannot_be_started_is_tried_again(engine, isolated, monkey
     engine.push(frame(1, node="a"))
     assert values(engine.result(1))[0]["pid"] != os.getpid()
     assert len(tries) == 3
+
+
+@pytest.mark.parametrize("made", [nodes.Speaks, nodes.SpeaksLater])
+def test_a_node_at_work_is_told_of_an_interrupt(engine, isolated, made):
+    lanes = isolated(made())
+    engine.push(frame(1, node="a"))
+
+    def answered():
+        lanes.interrupt("s1")
+        return 1 in engine.done
+
+    until(answered, "it is not told")
+    assert values(engine.result(1)) == ["stopped"]

@@ -278,3 +278,32 @@ class Unpicklable(Node):
 
     def process(self, audio):
         return Out("thing", lambda: None) if audio[0] else "well"
+
+
+class Speaks(Node):
+    """Speaks until it is interrupted."""
+
+    def __init__(self):
+        super().__init__(isolation="process")
+        self.stopped = threading.Event()
+
+    def process(self, audio):
+        return "stopped" if self.stopped.wait(10) else "forgotten"
+
+    def on_interrupt(self):
+        self.stopped.set()
+
+
+class SpeaksLater(Node):
+    def __init__(self):
+        super().__init__(isolation="process")
+
+    async def initialize(self):
+        self.stopped = asyncio.Event()
+
+    async def process(self, audio):
+        await asyncio.wait_for(self.stopped.wait(), 10)
+        return "stopped"
+
+    async def on_interrupt(self):
+        self.stopped.set()

@@ -14,7 +14,7 @@ LOUD, QUIET = -12.0, -30.0
 
 NODES = """
 import numpy as np
-from remotemedia import node
+from remotemedia import Node, node
 
 
 @node
@@ -27,6 +27,17 @@ def fragile(audio, session):
 @node
 async def odd(audio, session):
     return object()
+
+
+class Patient(Node):
+    async def initialize(self):
+        self.interrupts = 0
+
+    async def process(self, audio):
+        return {"interrupts": self.interrupts}
+
+    async def on_interrupt(self):
+        self.interrupts += 1
 """
 
 MANIFEST = """
@@ -44,7 +55,7 @@ def fragile_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
     folder = tmp_path_factory.mktemp("fragile")
     (folder / "nodes.py").write_text(NODES)
     manifests = []
-    for name in ("fragile", "odd"):
+    for name in ("fragile", "odd", "Patient"):
         manifests.append(folder / f"{name}.yaml")
         manifests[-1].write_text(MANIFEST.format(name=name))
     with serving(manifests, folder / "server.log") as server:
@@ -98,6 +109,18 @@ async def test_a_node_that_returns_what_cannot_be_sent(fragile_api: Api) -> None
         assert (error["node"], error["data"]["code"]) == ("mine", "RM-5001")
         assert "object" in error["data"]["message"]
         await peer.more("vad", 10)
+
+
+async def test_a_node_is_told_when_a_client_interrupts(fragile_api: Api) -> None:
+    async with Peer(fragile_api, audio=Tone()) as one, Peer(fragile_api, audio=Tone()) as other:
+        await one.open(pipeline="Patient")
+        await other.open(pipeline="Patient")
+        await one.wait_for("node")
+        await other.wait_for("node")
+        one.say({"type": "interrupt", "id": 1})
+        await one.wait_until(lambda: one.of_type("node")[-1]["data"] == {"interrupts": 1})
+        await other.more("node", 5)
+        assert {each["data"]["interrupts"] for each in other.of_type("node")} == {0}
 
 
 async def test_the_lanes_are_empty_afterwards(fragile_api: Api) -> None:

@@ -171,6 +171,15 @@ class Node:
         """Free what `initialize` took, when the session has ended. May be ``async def``."""
         return _DONE
 
+    def on_interrupt(self) -> Awaitable[None] | None:
+        """Stop what is being said: a client interrupts. May be ``async def``.
+
+        In a served pipeline it is called at once, even while `process` is at work: on the same
+        event loop for an ``async def process``, else on another thread. What `process` still gives
+        for the frames that it has is dropped. While one call lasts there is no second.
+        """
+        return _DONE
+
     @property
     def kind(self) -> str:
         """The name from which ids are made: ``vad`` for `VADNode`."""

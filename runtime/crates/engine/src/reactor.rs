@@ -231,7 +231,7 @@ impl Reactor {
             news.push_back(notification);
         }
         if !news.is_empty() {
-            self.outlets.notifications.push_all(news, Notification::is_event);
+            self.outlets.notifications.push_all(news, Notification::may_go);
         }
         self.published.publish(&self.sessions);
     }

@@ -6,6 +6,7 @@ use remotemedia_peer::ChannelId;
 use remotemedia_wire::{Control, ControlError, Reply, ReplyBody, parse_control, write_reply};
 use serde_json::Value;
 
+use crate::events::Notification;
 use crate::sessions::Sessions;
 
 impl Sessions {
@@ -34,6 +35,8 @@ impl Sessions {
                 self.reply(now, key, channel, &Reply { id: id.as_ref(), body });
             }
             Ok(Control::Interrupt { id }) => {
+                let told = Notification::Interrupted { session: session.id.clone() };
+                self.notifications.push(told);
                 self.executor.interrupt(instance);
                 self.interrupt_voices(now, key);
                 let body = ReplyBody::Interrupted;

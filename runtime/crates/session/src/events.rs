@@ -11,8 +11,8 @@ pub const MAX_RING_EVENTS: usize = 128;
 /// The same in bytes.
 pub const MAX_RING_BYTES: usize = 256 * 1024;
 
-/// Notifications that wait for the driver; then the oldest event of an observed session goes,
-/// counted. Beginnings and ends of sessions stay.
+/// Notifications that wait for the driver; then the oldest event or interrupt goes, counted.
+/// Beginnings and ends of sessions stay.
 pub const MAX_NOTIFICATIONS: usize = 16_384;
 
 /// What the driver is told without asking.
@@ -33,6 +33,11 @@ pub enum Notification {
         /// Why.
         reason: String,
     },
+    /// A participant interrupted a session.
+    Interrupted {
+        /// The session's id.
+        session: Arc<str>,
+    },
     /// A message of an observed session.
     Event {
         /// The session's id.
@@ -46,10 +51,10 @@ pub enum Notification {
 }
 
 impl Notification {
-    /// Events may be dropped when nobody reads; beginnings and ends may not.
+    /// Events and interrupts may be dropped when nobody reads; beginnings and ends may not.
     #[must_use]
-    pub fn is_event(&self) -> bool {
-        matches!(self, Notification::Event { .. })
+    pub fn may_go(&self) -> bool {
+        matches!(self, Notification::Event { .. } | Notification::Interrupted { .. })
     }
 }
 
@@ -79,14 +84,14 @@ impl EventRing {
 #[derive(Default)]
 pub(crate) struct Notifications {
     queue: VecDeque<Notification>,
-    /// Events dropped because the driver did not take them.
+    /// Events and interrupts dropped because the driver did not take them.
     pub(crate) dropped: u64,
 }
 
 impl Notifications {
     pub(crate) fn push(&mut self, notification: Notification) {
         if self.queue.len() >= MAX_NOTIFICATIONS {
-            let oldest = self.queue.iter().position(Notification::is_event);
+            let oldest = self.queue.iter().position(Notification::may_go);
             if let Some(oldest) = oldest {
                 self.queue.remove(oldest);
                 self.dropped += 1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::{Wish, World, energy, python};
 use remotemedia_executor::NodeValue;
+use remotemedia_session::Notification;
 use serde_json::Value;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -101,6 +102,8 @@ fn interrupt_drops_what_python_holds() {
     let client = world.open(&python(), Wish::speaking());
     world.run_until(3 * SECOND, |world| world.held.len() > 3);
     assert_eq!(ask(&mut world, client, r#"{"type":"interrupt"}"#)["type"], "interrupted");
+    let told = world.notifications.iter();
+    assert_eq!(told.filter(|one| matches!(one, Notification::Interrupted { .. })).count(), 1);
     for work in std::mem::take(&mut world.held) {
         let value = NodeValue::Json("\"old\"".into());
         world.server.complete_lane(world.now, work.token, Ok(vec![value.into()]));

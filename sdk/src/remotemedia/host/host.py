@@ -269,6 +269,8 @@ class EngineHost:
                 self._hub.put(session, SessionEvent(told["seq"], told["message"]))
             elif told["kind"] == "session_started":
                 self._counts["started"] += 1
+            elif told["kind"] == "interrupted":
+                self._lanes.interrupt(session)
             elif told["kind"] == "session_ended":
                 self._counts["ended"] += 1
                 self._lanes.end_session(session)

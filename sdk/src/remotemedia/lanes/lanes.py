@@ -139,6 +139,10 @@ class Lanes:
         """Clean up the instances of a session. May be called from any thread."""
         self._call_soon(partial(self._end_session, session))
 
+    def interrupt(self, session: str) -> None:
+        """Tell the nodes of a session that a client interrupts. May be called from any thread."""
+        self._call_soon(partial(self._interrupt, session))
+
     async def ping(self) -> None:
         """Return once the loop has had a turn: it is not blocked."""
         turned: Future[None] = Future()
@@ -318,6 +322,15 @@ class Lanes:
         lane.thread.start()
         self._apart.append(lane)
         return lane
+
+    def _interrupt(self, session: str) -> None:
+        for stream in self._registry.of(session):
+            if isinstance(stream, Isolated):
+                stream.worker.interrupt(stream.stream)
+            elif stream.lane is not None:
+                stream.lane.interrupt(stream)
+            else:
+                self._threads.interrupt(stream)
 
     def _end_session(self, session: str) -> None:
         self._ended[session] = None

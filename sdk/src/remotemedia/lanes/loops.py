@@ -60,6 +60,7 @@ class LoopLane:
         self._refused: set[int] = set()
         self._lock = threading.Lock()
         self._calls: set[Future[None]] = set()
+        self._interrupts: set[asyncio.Task[None]] = set()
         self._left = False
 
     def call_soon(self, function: Callable[[], object]) -> None:
@@ -74,6 +75,10 @@ class LoopLane:
     def cancel(self, mailbox: Mailbox, after: float = 0.0) -> None:
         """Cancel what a stream waits for, in `after` seconds."""
         self.call_soon(partial(self.loop.call_later, after, self._cancel, mailbox))
+
+    def interrupt(self, mailbox: Mailbox) -> None:
+        """Tell a stream's node that a client interrupts."""
+        self.call_soon(partial(self._interrupt, mailbox))
 
     def wait_for(self, value: Awaitable[object]) -> None:
         """Wait on another thread until the loop has run `value`, or is left."""
@@ -150,6 +155,23 @@ class LoopLane:
         task = self._runners.waiting(mailbox)
         if task is not None:
             task.cancel()
+
+    def _interrupt(self, mailbox: Mailbox) -> None:
+        call = mailbox.call
+        if call is None or mailbox.interrupting or is_default(call.node.on_interrupt):
+            return
+        mailbox.interrupting = True
+        task = self.loop.create_task(self._tell(mailbox, call.node))
+        self._interrupts.add(task)
+        task.add_done_callback(self._interrupts.discard)
+
+    async def _tell(self, mailbox: Mailbox, node: Node) -> None:
+        try:
+            mailbox.bound |= await self._step(node.on_interrupt)
+        except (Exception, SystemExit, asyncio.CancelledError):
+            log.warning("on_interrupt of %s failed", mailbox.key[3], exc_info=True)
+        finally:
+            mailbox.interrupting = False
 
     async def _work(self, mailbox: Mailbox) -> None:
         waiting, outbox = mailbox.waiting, self._outbox
@@ -230,9 +252,12 @@ class LoopLane:
         return True
 
 
+_DEFAULTS = frozenset({Node.initialize, Node.flush, Node.cleanup, Node.on_interrupt})
+
+
 def is_default(step: Callable[[], object]) -> bool:
     """Say whether a method is the one of `Node`, which does nothing."""
-    return getattr(step, "__func__", None) in {Node.initialize, Node.flush, Node.cleanup}
+    return getattr(step, "__func__", None) in _DEFAULTS
 
 
 def _called(mailbox: Mailbox, node: Node) -> Call[LaneResult]:

@@ -49,6 +49,7 @@ class Mailbox:
         bound: the instance may hold on to that loop: it has waited for something there.
         item: the frame that an ``async def`` works on.
         used: when the last frame came, as a number that grows.
+        interrupting: the node is being told of an interrupt.
         waiting: the frames that wait.
     """
 
@@ -62,6 +63,7 @@ class Mailbox:
     bound: bool = False
     item: LaneItem | None = None
     used: int = 0
+    interrupting: bool = False
     waiting: deque[LaneItem] = field(default_factory=deque)
     _busy: threading.Lock = field(default_factory=threading.Lock)
     """Held by the runner, if there is one."""

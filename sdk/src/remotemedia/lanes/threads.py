@@ -47,6 +47,22 @@ class ThreadLane:
         """Work on streams."""
         self._pool.submit_all([partial(self._work, each) for each in mailboxes])
 
+    def interrupt(self, mailbox: Mailbox) -> None:
+        """Tell a stream's node that a client interrupts."""
+        call = mailbox.call
+        if call is None or mailbox.interrupting or is_default(call.node.on_interrupt):
+            return
+        mailbox.interrupting = True
+        self._pool.submit(partial(self._tell, mailbox, call.node))
+
+    def _tell(self, mailbox: Mailbox, node: Node) -> None:
+        try:
+            self._step(node.on_interrupt)
+        except (Exception, SystemExit):
+            log.warning("on_interrupt of %s failed", mailbox.key[3], exc_info=True)
+        finally:
+            mailbox.interrupting = False
+
     def _work(self, mailbox: Mailbox) -> None:
         waiting = mailbox.waiting
         for _ in range(BURST_FRAMES):

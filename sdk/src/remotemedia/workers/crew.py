@@ -59,7 +59,18 @@ class Crew:
         """See `Driver`; it is called while receiving, by the thread that works next."""
         self._ready.append(stream)
 
+    def interrupt(self, stream: ChildStream) -> None:
+        """See `Driver`. On a thread of its own, for all others may be in nodes."""
+        threading.Thread(
+            target=self._tell, args=(stream,), name="remotemedia-interrupt", daemon=True
+        ).start()
+
     # On any thread.
+
+    def _tell(self, stream: ChildStream) -> None:
+        if stream.call is not None:
+            self._try(stream, stream.call.node.on_interrupt)
+        stream.interrupting = False
 
     def _join(self) -> None:
         try:
@@ -167,10 +178,13 @@ class Crew:
         if stream.call is None:
             return
         for step in stream.last_steps(stream.call.node):
-            try:
-                self._step(step)
-            except (Exception, SystemExit):
-                stream.failed_step(step)
+            self._try(stream, step)
+
+    def _try(self, stream: ChildStream, step: Callable[[], object]) -> None:
+        try:
+            self._step(step)
+        except (Exception, SystemExit):
+            stream.failed_step(step)
 
     def _step(self, step: Callable[[], object]) -> object:
         value = step()

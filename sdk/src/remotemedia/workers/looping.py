@@ -32,6 +32,7 @@ class Looping:
         self._frames = 0
         self._seen = 0
         self._tasks: dict[ChildStream, asyncio.Task[None]] = {}
+        self._interrupts: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop
         self._runners: Runners[ChildStream]
         self._idle: asyncio.Event
@@ -61,6 +62,17 @@ class Looping:
         self._runners.submit(stream)
         if stream.ended:
             self._cancel_later(stream)
+
+    def interrupt(self, stream: ChildStream) -> None:
+        """See `Driver`."""
+        task = self._loop.create_task(self._tell(stream))
+        self._interrupts.add(task)
+        task.add_done_callback(self._interrupts.discard)
+
+    async def _tell(self, stream: ChildStream) -> None:
+        if stream.call is not None:
+            await self._try(stream, stream.call.node.on_interrupt)
+        stream.interrupting = False
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -154,10 +166,13 @@ class Looping:
         if stream.call is None:
             return
         for step in stream.last_steps(stream.call.node):
-            try:
-                await self._step(step)
-            except (Exception, SystemExit, asyncio.CancelledError):
-                stream.failed_step(step)
+            await self._try(stream, step)
+
+    async def _try(self, stream: ChildStream, step: Callable[[], object]) -> None:
+        try:
+            await self._step(step)
+        except (Exception, SystemExit, asyncio.CancelledError):
+            stream.failed_step(step)
 
     async def _step(self, step: Callable[[], object]) -> None:
         value = step() if inspect.iscoroutinefunction(step) else await asyncio.to_thread(step)

@@ -40,6 +40,8 @@ class Kind:
     """To the worker: a stream has ended."""
     QUIT: Final = 5
     """To the worker: nothing more comes."""
+    INTERRUPT: Final = 11
+    """To the worker: a client interrupts; the stream's node is told."""
     READY: Final = 6
     """To the parent: the node is loaded."""
     BROKEN: Final = 7

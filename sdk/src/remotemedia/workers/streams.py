@@ -15,6 +15,7 @@ from remotemedia.errors import TransientError
 from remotemedia.frames import NodeSession
 from remotemedia.lanes.calling import Call
 from remotemedia.lanes.failures import describe, trace
+from remotemedia.lanes.loops import is_default
 from remotemedia.workers.link import Link, names_of
 from remotemedia.workers.messages import Head, Kind, write_failure
 from remotemedia.workers.work import Frame, Work
@@ -34,6 +35,7 @@ class ChildStream:
     waiting: deque[Frame] = field(default_factory=deque)
     ended: bool = False
     flushed: bool = False
+    interrupting: bool = False
     _running: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,6 +80,9 @@ class Driver(Protocol):
     def start(self, stream: ChildStream) -> None:
         """Work on a stream on which nobody else works."""
 
+    def interrupt(self, stream: ChildStream) -> None:
+        """Tell its node that a client interrupts; none is told twice at a time."""
+
 
 class Streams:
     """The streams of a worker. One thread at a time calls `take`."""
@@ -104,6 +109,8 @@ class Streams:
                 self._frame(head, tail)
             elif head.kind == Kind.OPEN:
                 self._streams[head.stream] = ChildStream.of(self._work, head, tail)
+            elif head.kind == Kind.INTERRUPT:
+                self._interrupt(self._streams[head.stream])
             elif head.kind == Kind.END:
                 self._end(self._streams.pop(head.stream))
             elif head.kind == Kind.QUIT:
@@ -125,6 +132,13 @@ class Streams:
             return
         stream.waiting.append(frame)
         self._start(stream)
+
+    def _interrupt(self, stream: ChildStream) -> None:
+        call = stream.call
+        if call is None or stream.interrupting or is_default(call.node.on_interrupt):
+            return
+        stream.interrupting = True
+        self._driver.interrupt(stream)
 
     def _end(self, stream: ChildStream) -> None:
         stream.ended = True

@@ -101,6 +101,12 @@ class Worker:
         if failed:
             self._complete(failed)
 
+    def interrupt(self, stream: Stream) -> None:
+        """Tell the node of a stream that a client interrupts."""
+        with self._lock:
+            if stream.opened and not stream.ended and self._process is not None:
+                self._process.send(message(Head(Kind.INTERRUPT, stream=stream.number)))
+
     def end(self, stream: Stream) -> None:
         """End a stream: frames that wait are answered with nothing, and the node cleans up."""
         with self._lock:

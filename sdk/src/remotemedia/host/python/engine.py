@@ -64,7 +64,7 @@ class Engine:
         self._loop = MediaLoop(_ports(config))
         self._lane: WakeQueue[LaneItem] = WakeQueue(MAX_WAITING_LANE_ITEMS)
         self._notifications: WakeQueue[Notification] = WakeQueue(
-            MAX_WAITING_NOTIFICATIONS, lambda each: each.is_event
+            MAX_WAITING_NOTIFICATIONS, lambda each: each.may_go
         )
         self._shared = Shared(
             clock=lambda: time.monotonic_ns() // 1_000,

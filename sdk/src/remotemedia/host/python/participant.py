@@ -281,7 +281,7 @@ class Participant:
         if control.kind == "ping":
             return messages.reply("pong", name, **({} if control.t is None else {"t": control.t}))
         if control.kind == "interrupt":
-            self.session.instance.interrupt()
+            self.session.interrupt()
             return messages.reply("interrupted", name)
         if control.kind == "flush":
             # Their own streams only: the others go on speaking.

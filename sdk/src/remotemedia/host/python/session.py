@@ -43,7 +43,8 @@ class Notification:
     """What the control side is told without asking: JSON text."""
 
     text: str
-    is_event: bool = False
+    may_go: bool = False
+    """It may be dropped when nobody reads; beginnings and ends may not."""
 
 
 @dataclass
@@ -198,6 +199,12 @@ class Session:
                 self._tell(seq, text)
         self.observed = on
 
+    def interrupt(self) -> None:
+        """Drop what is under way, and let the Python nodes know."""
+        self.instance.interrupt()
+        told = {"kind": "interrupted", "session": self.id}
+        self._shared.notifications.put([Notification(json.dumps(told), may_go=True)])
+
     def notify(self, kind: str, **rest: JsonValue) -> None:
         """Tell the control side of the session itself."""
         text = json.dumps({"kind": kind, "session": self.id, **rest})
@@ -310,4 +317,4 @@ class Session:
 
     def _tell(self, seq: int, text: str) -> None:
         told = {"kind": "event", "session": self.id, "seq": seq, "message": text}
-        self._shared.notifications.put([Notification(json.dumps(told), is_event=True)])
+        self._shared.notifications.put([Notification(json.dumps(told), may_go=True)])
