@@ -11,6 +11,7 @@ mod frame;
 mod manifest;
 mod payload;
 mod port;
+mod rtcp;
 mod time;
 
 pub use arena::{Arena, Key};
@@ -25,4 +26,5 @@ pub use payload::{
     MAX_VALUE_BYTES, MAX_VALUE_DEPTH, Opaque, Payload, Piece, check_value, check_value_text,
 };
 pub use port::{Port, PortFormat};
+pub use rtcp::ReceptionReport;
 pub use time::Micros;

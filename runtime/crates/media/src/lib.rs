@@ -23,5 +23,4 @@ pub use sender::{
     MAX_QUEUED, MAX_SOURCES, Packet, RtpStart, Sender, SenderConfig, SenderInfo, SenderStats,
     SourceId,
 };
-pub use source::ReceptionReport;
 pub use stats::ReceiverStats;

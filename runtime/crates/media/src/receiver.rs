@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use remotemedia_core::Micros;
+use remotemedia_core::{Micros, ReceptionReport};
 
 use crate::error::MediaError;
 use crate::frame::{Frame, ReceiverConfig, RtpHeader};
@@ -8,7 +8,7 @@ use crate::opus::has_recovery;
 use crate::output::Output;
 use crate::patience::Patience;
 use crate::reorder::{Inserted, MAX_PAYLOAD, Packet, Reorder};
-use crate::source::{ReceptionReport, Sequence, Source};
+use crate::source::{Sequence, Source};
 use crate::stats::ReceiverStats;
 use crate::timeline::Timeline;
 

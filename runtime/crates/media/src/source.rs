@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use remotemedia_core::Micros;
+use remotemedia_core::{Micros, ReceptionReport};
 
 /// A sequence number may jump ahead by this much (RFC 3550, appendix A.1).
 const MAX_DROPOUT: u16 = 3_000;
@@ -11,25 +11,6 @@ const MAX_DROPOUT: u16 = 3_000;
 const MAX_MISORDER: u16 = 100;
 /// Transit times that differ by more are a clock that jumped, not jitter.
 const MAX_TRANSIT_CHANGE: Duration = Duration::from_secs(5);
-
-/// The fields of a report block (RFC 3550, section 6.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceptionReport {
-    /// The source that it is about.
-    pub ssrc: u32,
-    /// Packets lost since the last report, in 256ths of those expected.
-    pub fraction_lost: u8,
-    /// Packets lost since the beginning: 24 bits with sign, negative after duplicates.
-    pub cumulative_lost: i32,
-    /// Highest sequence number received, the upper half counts its wraps.
-    pub extended_highest_sequence_number: u32,
-    /// Interarrival jitter in units of the RTP clock.
-    pub jitter: u32,
-    /// The middle 32 bits of the last sender report's NTP time; zero without one.
-    pub last_sr: u32,
-    /// From that report's arrival to this one, in units of 1/65536 s.
-    pub delay_since_last_sr: u32,
-}
 
 /// What a sequence number turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

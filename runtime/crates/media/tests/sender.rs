@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use remotemedia_core::{AudioFormat, ChannelCount, Micros, SampleRate};
+use remotemedia_core::{AudioFormat, ChannelCount, Micros, ReceptionReport, SampleRate};
 use remotemedia_media::{
-    MAX_QUEUED, MAX_SOURCES, Receiver, ReceiverConfig, ReceptionReport, RtpHeader, RtpStart,
-    Sender, SenderConfig, SourceId,
+    MAX_QUEUED, MAX_SOURCES, Receiver, ReceiverConfig, RtpHeader, RtpStart, Sender, SenderConfig,
+    SourceId,
 };
 
 const A: SourceId = SourceId(1);

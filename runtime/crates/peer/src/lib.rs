@@ -34,7 +34,7 @@ mod transmit;
 pub use data::{ChannelId, Reliability};
 pub use error::{CloseReason, PeerError, SendError};
 pub use identity::Identity;
-pub use media::{ReceptionReport, RtpHeader, SenderReport};
+pub use media::{RtpHeader, SenderReport};
 pub use peer::{MAX_EVENTS, OfferWants, Peer, PeerConfig, PeerEvent, PeerStats};
 pub use seed::Seed;
 pub use transmit::Transmit;

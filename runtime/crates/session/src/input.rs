@@ -6,7 +6,7 @@ use std::time::Duration;
 use remotemedia_core::{ErrorCode, FrameMeta, Key, Micros};
 use remotemedia_executor::{Executor, MAX_STREAMS};
 use remotemedia_media::{Receiver, ReceiverConfig, RtpHeader};
-use remotemedia_peer::{CloseReason, PeerEvent, ReceptionReport};
+use remotemedia_peer::{CloseReason, PeerEvent};
 use remotemedia_wire::{Metrics, NodeInfo, Ready, ResultBody};
 
 use crate::participant::{End, MAX_CONTROL_WAITING, MAX_TRACKS, Participant, TICK, Track};
@@ -181,7 +181,7 @@ impl Sessions {
         let mut metrics = Metrics::default();
         self.reports.clear();
         for track in &mut participant.tracks {
-            self.reports.extend(track.receiver.report(now).as_ref().map(sent_report));
+            self.reports.extend(track.receiver.report(now));
             let stats = track.receiver.stats();
             metrics.jitter_us = metrics.jitter_us.max(stats.jitter.as_micros() as u64);
             metrics.packets_received += stats.packets_received;
@@ -267,18 +267,5 @@ fn push_frames(now: Micros, track: &mut Track, session: &Session, executor: &mut
         };
         executor.push(now, session.instance, &meta, frame.samples);
         (track.heard, track.flushed) = (now, false);
-    }
-}
-
-/// The report of one crate as the other one sends it.
-fn sent_report(report: &remotemedia_media::ReceptionReport) -> ReceptionReport {
-    ReceptionReport {
-        ssrc: report.ssrc,
-        fraction_lost: report.fraction_lost,
-        cumulative_lost: report.cumulative_lost,
-        extended_highest_sequence_number: report.extended_highest_sequence_number,
-        jitter: report.jitter,
-        last_sr: report.last_sr,
-        delay_since_last_sr: report.delay_since_last_sr,
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
-use remotemedia_core::{Arena, ErrorCode, Key, Micros};
+use remotemedia_core::{Arena, ErrorCode, Key, Micros, ReceptionReport};
 use remotemedia_executor::{Executor, ExecutorConfig, InstanceId, NodeFailure, NodeResult};
-use remotemedia_peer::{ReceptionReport, Transmit};
+use remotemedia_peer::Transmit;
 use rustc_hash::FxHashMap;
 
 use crate::api::{LaneWork, LiveObjects, SessionError, SessionsConfig};

@@ -18,11 +18,13 @@ use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use remotemedia_core::{AudioFormat, AudioFrame, ChannelCount, Key, Micros, StreamId};
+use remotemedia_core::{
+    AudioFormat, AudioFrame, ChannelCount, Key, Micros, ReceptionReport, StreamId,
+};
 use remotemedia_executor::{Output, Plan};
 use remotemedia_media::{RtpStart, Sender, SenderConfig, SourceId};
 use remotemedia_peer::sdp::AudioSection;
-use remotemedia_peer::{Peer, ReceptionReport, RtpHeader, SenderReport};
+use remotemedia_peer::{Peer, RtpHeader, SenderReport};
 
 use crate::participant::Participant;
 use crate::session::Session;
@@ -160,16 +162,7 @@ impl Voice {
 
     pub(crate) fn handle_report(&mut self, now: Micros, report: &ReceptionReport) {
         let Some(sender) = &mut self.sender else { return };
-        let report = remotemedia_media::ReceptionReport {
-            ssrc: report.ssrc,
-            fraction_lost: report.fraction_lost,
-            cumulative_lost: report.cumulative_lost,
-            extended_highest_sequence_number: report.extended_highest_sequence_number,
-            jitter: report.jitter,
-            last_sr: report.last_sr,
-            delay_since_last_sr: report.delay_since_last_sr,
-        };
-        sender.handle_reception_report(now, &report);
+        sender.handle_reception_report(now, report);
     }
 
     /// Audio that was lost here since the last call.

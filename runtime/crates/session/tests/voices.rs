@@ -5,9 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::{Path, Wish, World, echo, energy, ms, talker};
-use remotemedia_core::{ErrorCode, Micros};
+use remotemedia_core::{ErrorCode, Micros, ReceptionReport};
 use remotemedia_executor::NodeValue;
-use remotemedia_peer::ReceptionReport;
 use remotemedia_peer::sdp::Direction;
 use remotemedia_session::{LaneWork, MAX_WAITING, VoiceStats};
 

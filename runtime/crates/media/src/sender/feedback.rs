@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use remotemedia_core::Micros;
-
-use crate::ReceptionReport;
+use remotemedia_core::{Micros, ReceptionReport};
 
 /// Sender reports whose answers are awaited; the oldest goes.
 const MAX_REPORTS: usize = 8;

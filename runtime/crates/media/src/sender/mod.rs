@@ -8,7 +8,7 @@ mod stats;
 use std::ops::Range;
 use std::time::Duration;
 
-use remotemedia_core::{AudioFormat, ChannelCount, Micros, SampleRate};
+use remotemedia_core::{AudioFormat, ChannelCount, Micros, ReceptionReport, SampleRate};
 
 use self::feedback::Feedback;
 use self::mixer::Limiter;
@@ -17,7 +17,6 @@ pub use self::stats::SenderStats;
 use crate::error::MediaError;
 use crate::frame::RtpHeader;
 use crate::opus::{OpusApplication, OpusEncoder, OpusEncoderConfig};
-use crate::source::ReceptionReport;
 
 /// A packet's audio.
 const FRAME: Duration = Duration::from_millis(20);

@@ -6,8 +6,8 @@ mod rtp;
 mod srtp;
 
 pub(crate) use demux::Demux;
+pub use rtcp::SenderReport;
 pub(crate) use rtcp::{MAX_REPORTS, Rtcp, parse as parse_rtcp, write_report};
-pub use rtcp::{ReceptionReport, SenderReport};
 pub(crate) use rtp::Layout;
 pub use rtp::RtpHeader;
 pub(crate) use srtp::Srtp;

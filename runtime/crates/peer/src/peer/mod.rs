@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::RngCore;
 use rand::rngs::StdRng;
-use remotemedia_core::{ErrorCode, Micros};
+use remotemedia_core::{ErrorCode, Micros, ReceptionReport};
 
 use crate::data::{Channels, ChannelsConfig};
 use crate::dtls::Dtls;
@@ -23,8 +23,8 @@ use crate::ice::{
 use crate::media::{Demux, MAX_REPORTS, Srtp, write_report};
 use crate::sdp::{AudioSection, Fingerprint, Offer};
 use crate::{
-    ChannelId, CloseReason, PeerError, ReceptionReport, Reliability, RtpHeader, Seed, SendError,
-    SenderReport, Transmit,
+    ChannelId, CloseReason, PeerError, Reliability, RtpHeader, Seed, SendError, SenderReport,
+    Transmit,
 };
 
 /// Events that wait for [`Peer::poll_event`]. While there are so many, datagrams are ignored as if

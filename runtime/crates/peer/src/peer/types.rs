@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use remotemedia_core::{AudioFormat, ChannelCount, SampleRate};
+use remotemedia_core::{AudioFormat, ChannelCount, ReceptionReport, SampleRate};
 
-use crate::{ChannelId, CloseReason, Identity, ReceptionReport, Reliability, RtpHeader, Seed};
+use crate::{ChannelId, CloseReason, Identity, Reliability, RtpHeader, Seed};
 
 /// What a peer is made of.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use remotemedia_core::ChannelCount;
+use remotemedia_core::{ChannelCount, ReceptionReport};
 use remotemedia_peer::sdp::MediaWants;
-use remotemedia_peer::{PeerEvent, ReceptionReport, RtpHeader, SendError, SenderReport};
+use remotemedia_peer::{PeerEvent, RtpHeader, SendError, SenderReport};
 
 use crate::world::{ANSWERER, Link, OFFERER, WANTS, World, address};
 

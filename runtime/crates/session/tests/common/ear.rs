@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use remotemedia_core::{AudioFormat, ChannelCount, Micros, SampleRate};
+use remotemedia_core::{AudioFormat, ChannelCount, Micros, ReceptionReport, SampleRate};
 use remotemedia_media::opus::{OpusEncoder, OpusEncoderConfig};
 use remotemedia_media::{Receiver, ReceiverConfig};
-use remotemedia_peer::{Peer, ReceptionReport, RtpHeader};
+use remotemedia_peer::{Peer, RtpHeader};
 
 /// How often it reports.
 const REPORT: Duration = Duration::from_secs(1);
@@ -67,15 +67,7 @@ impl Ear {
         if self.next_report.is_some_and(|at| at <= now) {
             self.next_report = Some(now + REPORT);
             let mut reports = self.forged.clone();
-            reports.extend(self.receiver.report(now).map(|report| ReceptionReport {
-                ssrc: report.ssrc,
-                fraction_lost: report.fraction_lost,
-                cumulative_lost: report.cumulative_lost,
-                extended_highest_sequence_number: report.extended_highest_sequence_number,
-                jitter: report.jitter,
-                last_sr: report.last_sr,
-                delay_since_last_sr: report.delay_since_last_sr,
-            }));
+            reports.extend(self.receiver.report(now));
             peer.send_reception_report(now, &reports);
         }
     }
