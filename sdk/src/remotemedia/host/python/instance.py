@@ -250,8 +250,6 @@ class Instance:
     def interrupt(self) -> None:
         """Make what is under way worthless: results of frames of before, and audio held back."""
         self._epoch += 1
-        for stream in self._streams.values():
-            self.stats.interrupted += stream.graph.interrupt()
         for mailbox in self._mailboxes.values():
             self.stats.interrupted += mailbox.clear()
         for stream in self._streams.values():
