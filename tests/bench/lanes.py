@@ -224,14 +224,30 @@ def running(**nodes: Node) -> Iterator[Engine]:
         lanes.stop()
 
 
-def bursts(name: str, made: Node, seconds: float, asked: str, sleepers: int = 0) -> Measured:
+def bursts(
+    name: str,
+    made: Node,
+    seconds: float,
+    asked: str,
+    *,
+    sleepers: int = 0,
+    interval: float = INTERVAL,
+) -> Measured:
     """Push bursts of frames to as many sessions."""
     nodes = {"a": made, "s": Sleeper()} if sleepers else {"a": made}
     with running(**nodes) as engine:
-        return paced(name, engine, seconds, asked, sleepers)
+        return paced(name, engine, seconds, asked, sleepers=sleepers, interval=interval)
 
 
-def paced(name: str, engine: Engine, seconds: float, asked: str, sleepers: int = 0) -> Measured:
+def paced(
+    name: str,
+    engine: Engine,
+    seconds: float,
+    asked: str,
+    *,
+    sleepers: int = 0,
+    interval: float = INTERVAL,
+) -> Measured:
     """Push bursts of frames, and count the CPU time of all threads but this one."""
     engine.push([Item(n, f"s{n}", "a") for n in range(BURST)])
     engine.wait(BURST)
@@ -239,7 +255,7 @@ def paced(name: str, engine: Engine, seconds: float, asked: str, sleepers: int =
     begin = time.perf_counter()
     process, thread = time.process_time(), time.thread_time()
     tokens: list[int] = []
-    count = int(seconds / INTERVAL)
+    count = int(seconds / interval)
     for turn in range(count):
         first = (turn + 1) * BURST
         items = [Item(first + n, f"s{n}", "a") for n in range(BURST)]
@@ -248,7 +264,7 @@ def paced(name: str, engine: Engine, seconds: float, asked: str, sleepers: int =
             items[:0] = [Item(-asleep + n, f"asleep{n}", "s") for n in range(sleepers)]
         tokens += [first + n for n in range(BURST)]
         engine.push(items)
-        time.sleep(max(0.0, begin + (turn + 1) * INTERVAL - time.perf_counter()))
+        time.sleep(max(0.0, begin + (turn + 1) * interval - time.perf_counter()))
     engine.wait(BURST * (count + 1))
     own = time.thread_time() - thread
     cpu = (time.process_time() - process - own) * 1e6 / len(tokens)
@@ -415,6 +431,7 @@ def main() -> None:
     rows = [
         stand_in("none: the stand-in alone, bursts of 100", seconds),
         bursts("async def, bursts of 100", peak, seconds, "8 us, p50 500 us"),
+        bursts("the same every 2 ms, so that no core goes idle", peak, seconds, "", interval=0.002),
         bursts("def, bursts of 100", peak_on_thread, seconds, ""),
         bursts("def, beside 20 that sleep 500 ms", peak_on_thread, seconds, "", sleepers=20),
         bursts("def in a process, bursts of 100", peak_in_process, seconds, ""),
