@@ -58,12 +58,12 @@ pub enum Control {
         /// The client's clock, any unit: echoed.
         t: Option<Number>,
     },
-    /// Data for a node that takes more than audio.
+    /// Data for a pipeline that takes more than audio.
     Input {
         /// Echoed.
         id: Option<MessageId>,
-        /// The node's id.
-        node: String,
+        /// Where it goes; it may be left out where there is one place alone.
+        node: Option<String>,
         /// One JSON value.
         data: Value,
     },
@@ -158,7 +158,7 @@ fn read_control(mut fields: Fields, id: Option<MessageId>) -> Result<Control, Co
             Some(_) => return Err(ControlError::new("must be a number", Some("t"))),
         },
         "input" => {
-            let node = fields.name("node")?;
+            let node = fields.has("node").then(|| fields.name("node")).transpose()?;
             Control::Input { id, node, data: fields.required("data")? }
         }
         other => {
@@ -184,6 +184,10 @@ impl Fields {
     fn take(&mut self, name: &str) -> Option<Value> {
         let index = self.0.iter().position(|(key, _)| key == name)?;
         Some(self.0.swap_remove(index).1)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
     }
 
     fn required(&mut self, name: &str) -> Result<Value, ControlError> {
@@ -322,7 +326,10 @@ mod tests {
         let ping = parse(r#"{"type":"ping","t":1.5}"#);
         assert_eq!(ping, Ok(Control::Ping { id: None, t: Number::from_f64(1.5) }));
         let input = parse(r#"{"type":"input","node":"llm","data":["hello"]}"#).unwrap();
-        assert_eq!(input, Control::Input { id: None, node: "llm".into(), data: json!(["hello"]) });
+        let node = Some("llm".to_owned());
+        assert_eq!(input, Control::Input { id: None, node, data: json!(["hello"]) });
+        let input = parse(r#"{"type":"input","data":null}"#).unwrap();
+        assert_eq!(input, Control::Input { id: None, node: None, data: Value::Null });
     }
 
     #[test]
@@ -335,6 +342,8 @@ mod tests {
         assert_eq!(field_of(r#"{"type":"configure","node":"","params":{}}"#), "node");
         assert_eq!(field_of(r#"{"type":"configure","node":"a","params":[]}"#), "params");
         assert_eq!(field_of(r#"{"type":"ping","t":"now"}"#), "t");
+        assert_eq!(field_of(r#"{"type":"input","node":"a"}"#), "data");
+        assert_eq!(field_of(r#"{"type":"input","node":null,"data":1}"#), "node");
         assert_eq!(field_of(r#"{"type":"ping","id":1.5}"#), "id");
         assert_eq!(field_of(r#"{"type":"ping","v":2}"#), "v");
     }

@@ -27,6 +27,11 @@ pub enum ReplyBody<'a> {
         /// The node.
         node: &'a str,
     },
+    /// To `input`: the nodes have it. What those that run natively made of it has been sent.
+    Accepted {
+        /// The node or source that took it.
+        node: &'a str,
+    },
     /// To `interrupt`: older output is dropped from here on.
     Interrupted,
     /// To `flush`: pending events have been sent.
@@ -49,6 +54,7 @@ pub fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>) {
     let name: &[u8] = match reply.body {
         ReplyBody::Pong { .. } => b"pong",
         ReplyBody::Configured { .. } => b"configured",
+        ReplyBody::Accepted { .. } => b"accepted",
         ReplyBody::Interrupted => b"interrupted",
         ReplyBody::Flushed => b"flushed",
         ReplyBody::Error { .. } => b"error",
@@ -73,7 +79,7 @@ pub fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>) {
             // Numbers that were parsed from JSON print as JSON.
             out.extend_from_slice(t.to_string().as_bytes());
         }
-        ReplyBody::Configured { node } => {
+        ReplyBody::Configured { node } | ReplyBody::Accepted { node } => {
             out.extend_from_slice(b",\"node\":");
             json::string(out, node);
         }

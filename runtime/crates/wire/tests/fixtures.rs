@@ -125,6 +125,7 @@ fn messages() -> Vec<(&'static str, String)> {
         ("reply_pong", reply(Some(&number), ReplyBody::Pong { t: Some(&t) })),
         ("reply_pong_minimal", reply(None, ReplyBody::Pong { t: None })),
         ("reply_configured", reply(Some(&number), ReplyBody::Configured { node: "vad" })),
+        ("reply_accepted", reply(Some(&number), ReplyBody::Accepted { node: "text-1" })),
         ("reply_interrupted", reply(Some(&text), ReplyBody::Interrupted)),
         ("reply_flushed", reply(Some(&text), ReplyBody::Flushed)),
         ("reply_error", reply(Some(&number), refused)),

@@ -66,7 +66,8 @@ export type ErrorCode = string;
 /**
  * The answer to one control message. It has neither `seq` nor `session`, which tells its errors from those among the results.
  */
-export type ReplyMessage = PongReply | ConfiguredReply | InterruptedReply | FlushedReply | ErrorReply;
+export type ReplyMessage =
+  PongReply | ConfiguredReply | AcceptedReply | InterruptedReply | FlushedReply | ErrorReply;
 /**
  * What a client chose to recognise the answer by.
  */
@@ -458,6 +459,15 @@ export interface ConfiguredReply {
   node: NodeId;
 }
 /**
+ * To `input`: the nodes have it. What those that run natively made of it has been sent.
+ */
+export interface AcceptedReply {
+  v: Version;
+  type: 'accepted';
+  id?: MessageId;
+  node: NodeId;
+}
+/**
  * To `interrupt`.
  */
 export interface InterruptedReply {
@@ -526,15 +536,18 @@ export interface PingControl {
   t?: number;
 }
 /**
- * Data for a node that takes more than audio.
+ * Data for a pipeline that takes more than audio.
  */
 export interface InputControl {
   v?: Version;
   type: 'input';
   id?: MessageId;
-  node: NodeId;
   /**
-   * The data, any JSON.
+   * The node or source that takes it; it may be left out where there is one alone.
+   */
+  node?: NodeId;
+  /**
+   * The data, any JSON: at most 60 KiB, nested at most 31 deep.
    */
   data: unknown;
 }
