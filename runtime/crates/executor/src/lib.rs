@@ -26,6 +26,7 @@ mod ends;
 mod executor;
 mod hold;
 mod instance;
+mod lost;
 mod mailbox;
 mod metrics;
 mod node;

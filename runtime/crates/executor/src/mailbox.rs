@@ -156,6 +156,11 @@ impl Mailbox {
         lost
     }
 
+    /// So many frames that it handed out were lost on their way.
+    pub(crate) fn lose(&mut self, lost: u64) {
+        self.unreported += lost;
+    }
+
     /// How many lost frames an error should report now, if any.
     pub(crate) fn report(&mut self, now: Micros) -> Option<u64> {
         let due = self.reported.is_none_or(|last| now.since(last) >= REPORT_INTERVAL);

@@ -6,6 +6,7 @@ use remotemedia_core::{AudioFrame, ErrorCode, Micros, Piece};
 
 use crate::executor::Clock;
 use crate::instance::{Instance, InstanceId, Place};
+use crate::lost::report_overrun;
 use crate::mailbox::{Letter, Offered};
 use crate::node::{Chunk, Context, Item, Signal, StreamNode};
 use crate::output::{Output, OutputKind, Outputs};
@@ -305,31 +306,9 @@ impl Mail {
         };
         if let Offered::Overrun(lost) = mailbox.offer(self.now, letter, self.live) {
             instance.stats.overrun += lost;
-            if let Some(lost) = mailbox.report(self.now) {
-                let lost = if lost == 1 { "a frame was" } else { &format!("{lost} frames were") };
-                let message = if mailbox.held {
-                    format!(
-                        "the node makes audio faster than it is heard: {lost} dropped meanwhile"
-                    )
-                } else {
-                    format!(
-                        "the node is too slow for live audio: {lost} dropped; make it faster, or \
-                         enlarge its mailbox if it is slow only now and then"
-                    )
-                };
-                outputs.push(Output {
-                    instance: self.id,
-                    node: instance.plan.nodes[self.index].id.clone(),
-                    port: None,
-                    meta,
-                    kind: OutputKind::Error {
-                        code: ErrorCode::NodeOverrun,
-                        message,
-                        traceback: None,
-                    },
-                });
-            }
+            report_overrun(self.now, self.id, instance, self.index, meta, outputs);
         }
+        let Some(mailbox) = &mut instance.mailboxes[self.index] else { return };
         if mailbox.has_work() && !mailbox.listed {
             mailbox.listed = true;
             ready.push_back((self.id, self.index));

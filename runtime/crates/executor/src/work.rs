@@ -25,7 +25,7 @@ const DEFAULT_PORT: &str = "out";
 pub(crate) struct Work {
     pub(crate) instance: InstanceId,
     pub(crate) node: usize,
-    letter: Letter,
+    pub(crate) letter: Letter,
     /// When it was handed out, where nodes are measured.
     since_ns: u64,
 }

@@ -170,6 +170,24 @@ fn live_a_frame_that_waited_too_long_is_lost() {
 }
 
 #[test]
+fn live_a_frame_that_never_reached_its_node_is_lost_and_makes_room() {
+    let (mut executor, id) = start(ExecutorConfig::live());
+    (0..30).for_each(|index| push(&mut executor, id, index));
+    let held = works(&mut executor, at(30));
+    for work in &held[..10] {
+        executor.lose_work(at(30), work.token);
+    }
+    let outputs = drain(&mut executor);
+    assert_eq!(codes(&outputs), [ErrorCode::NodeOverrun], "once a second");
+    let next: Vec<u64> = works(&mut executor, at(30)).iter().map(|work| work.meta.seq).collect();
+    assert_eq!(next, (16..26).collect::<Vec<_>>());
+    executor.complete(at(30), held[0].token, value("1"));
+    assert!(drain(&mut executor).is_empty(), "it is not under way any more");
+    let stats = executor.instance_stats(id).unwrap();
+    assert_eq!((stats.overrun, stats.failures, stats.skipped), (10, 0, 0), "no breaker opened");
+}
+
+#[test]
 fn offline_nothing_is_lost() {
     let (mut executor, id) = start(ExecutorConfig::offline());
     (0..200).for_each(|index| push(&mut executor, id, index));

@@ -289,6 +289,12 @@ impl Sessions {
         self.executor.complete(now, token, result);
     }
 
+    /// Takes back a frame that never reached its node: see [`Executor::lose_work`].
+    pub fn lose_lane(&mut self, now: Micros, token: u64) {
+        self.now = now;
+        self.executor.lose_work(now, token);
+    }
+
     /// What sessions, results and observers have to say next.
     pub fn poll_notification(&mut self) -> Option<Notification> {
         self.notifications.pop()
