@@ -306,6 +306,20 @@ impl Plan {
         self.sources.iter().map(|(id, format)| (id, *format))
     }
 
+    /// Whether a source or a node has this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.sources.iter().any(|(id, _)| **id == *name)
+            || self.nodes.iter().any(|node| *node.id == *name)
+    }
+
+    /// The nodes that data pushed to the source with this index reaches, in the order in which they
+    /// run.
+    pub fn data_takers(&self, source: usize) -> impl Iterator<Item = &Arc<str>> {
+        let takes = move |inlet: &Inlet| inlet.feeder == Feeder::Source(source) && inlet.takes.data;
+        self.nodes.iter().filter(move |node| node.inputs.iter().any(takes)).map(|node| &node.id)
+    }
+
     pub(crate) fn source(&self, index: usize) -> Option<PortFormat> {
         self.sources.get(index).map(|(_, format)| *format)
     }
