@@ -28,6 +28,7 @@ class ScriptedServer:
         self.replies = {"flush": {"type": "flushed"}, "ping": {"type": "pong"}}
         self.voice = None
         """A track that each peer is sent, where it takes one."""
+        self.takes_audio = True
         self.seq = 0
         self.url = ""
         self._tasks = set()
@@ -56,6 +57,8 @@ class ScriptedServer:
         await peer.setRemoteDescription(RTCSessionDescription(body["sdp"], "offer"))
         if self.voice is not None:
             peer.addTrack(self.voice)
+        for transceiver in peer.getTransceivers() if not self.takes_audio else ():
+            transceiver.direction = "inactive"
         await peer.setLocalDescription(await peer.createAnswer())
         answer = {"type": "answer", "pc_id": "pc_1", "session_id": "s_1", "participant": "p_1"}
         return web.json_response(answer | {"sdp": peer.localDescription.sdp})

@@ -386,3 +386,59 @@ async def test_others_who_go_on_talking_do_not_hold_the_end_up(server):
         chatter.set()
         await talking
         assert len(await events_of(session)) > 1
+
+
+async def test_data_goes_by_messages_and_names_who_shall_have_it(server):
+    def take(channel, control):
+        node = control.get("node", "input")
+        channel.send(server.result("node", data=control["data"], stream="data", node=node))
+        channel.send(json.dumps({"v": 1, "type": "accepted", "id": control["id"], "node": node}))
+
+    server.replies["input"] = take
+    async with connect(server.url, listen_only=True, hear=False) as session:
+        assert await session.input({"text": "hi"}) == "input"
+        assert await session.input(7, "text-1") == "text-1"
+        await session.finish()
+        events = await events_of(session)
+    assert "m=audio" not in server.offers[0]["sdp"]
+    assert [(event.node, event.data) for event in events] == [
+        ("input", {"text": "hi"}),
+        ("text-1", 7),
+    ]
+    sent = [each for each in server.controls if each["type"] == "input"]
+    assert [each.get("node") for each in sent] == [None, "text-1"]
+
+
+async def test_data_that_is_not_json_is_not_sent(server):
+    async with connect(server.url, listen_only=True) as session:
+        for wrong in (b"bytes", float("nan"), {1, 2}):
+            with pytest.raises(ParameterError, match="not JSON"):
+                await session.input(wrong)
+        assert server.controls == []
+
+
+async def test_results_of_data_are_waited_for_longer(server, monkeypatch):
+    monkeypatch.setattr(session_module, "QUIET_DATA_SECONDS", 0.5)
+    late = []
+
+    async def answer(channel):
+        await asyncio.sleep(0.3)
+        channel.send(server.result("node", data="late", stream="data"))
+
+    def take(channel, control):
+        channel.send(json.dumps({"v": 1, "type": "accepted", "id": control["id"], "node": "x"}))
+        late.append(asyncio.ensure_future(answer(channel)))
+
+    server.replies["input"] = take
+    async with connect(server.url, listen_only=True) as session:
+        await session.input(1)
+        await session.finish()
+        assert [event.data for event in await events_of(session)] == ["late"]
+
+
+async def test_a_pipeline_that_takes_no_audio_is_sent_none(server):
+    server.takes_audio = False
+    async with connect(server.url) as session:
+        with pytest.raises(ConnectionLost, match="use `input`"):
+            await session.send(np.zeros(10, np.float32))
+        await session.finish()

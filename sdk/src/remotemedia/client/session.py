@@ -15,6 +15,7 @@ from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
@@ -26,7 +27,7 @@ from remotemedia.client.inbox import Inbox
 from remotemedia.client.loopback import use_loopback_where_nothing_else_is
 from remotemedia.client.signaling import Target, send_offer
 from remotemedia.client.track import FAST, RATE, AudioTrack
-from remotemedia.errors import ConnectionLost, RemoteMediaError
+from remotemedia.errors import ConnectionLost, ParameterError, RemoteMediaError
 from remotemedia.formats import SPEECH_RATE, AudioFormat
 
 CONNECT_SECONDS = 20.0
@@ -40,16 +41,18 @@ QUIET_SECONDS = 0.25
 """After the server has finished: once nothing came for so long, Python nodes have answered too."""
 MAX_QUIET_SECONDS = 3.0
 """How long that is waited for, at most."""
+QUIET_DATA_SECONDS = 1.0
+"""The same where data was sent: what is made of it may take its time."""
 QUIET_AUDIO_SECONDS = 1.0
 """Where the pipeline sends audio: once nothing audible came for so long, it has said everything."""
-MAX_AUDIO_TAIL_SECONDS = 30.0
-"""How long that is waited for, unless `Session.finish` is told otherwise."""
+MAX_TAIL_SECONDS = 30.0
+"""How long that, or results of data, are waited for, unless `Session.finish` is told otherwise."""
 LIVE_LIFETIME_MS = 250
 """How long a result on the channel `live` is sent again before it is given up."""
 
 
 class Session:
-    """A session with a pipeline: send audio, iterate over events.
+    """A session with a pipeline: send audio or data, iterate over events.
 
     Audio that the pipeline sends back comes as `AudioEvent`, in order with the other events.
     Iteration ends after `finish`, when every result has come, or when the server says goodbye; it
@@ -76,6 +79,8 @@ class Session:
         self._target = target
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._track = None if listen_only else AudioTrack(speed)
+        self._silent = "this participant only listens."
+        self._gave_audio = self._gave_data = False
         self._converter = Converter()
         self._inbox = Inbox()
         self._open = asyncio.Event()
@@ -157,29 +162,57 @@ class Session:
         finally:
             file.close()
 
-    async def finish(self, *, tail: float = MAX_AUDIO_TAIL_SECONDS) -> None:
-        """Say that no more audio comes. Events go on until every result has come, then end.
-
-        Where the pipeline sends audio back, they go on until it has been silent for a second, as
-        what it still has to say takes its time. Who only listens hears others, and does not wait.
+    async def input(self, data: Json, node: str | None = None) -> str:
+        """Send data to the pipeline, where it takes any.
 
         Args:
-            tail: for how long audio that still comes back is waited for, at most, in seconds.
+            data: one JSON value, at most 60 KiB: text, a number, a list, a dict.
+            node: who shall have it; it may be left out where there is one alone.
+
+        Returns:
+            Who took it. What native nodes make of it is among the events by then.
+
+        Raises:
+            ParameterError: it is not JSON.
+            RemoteMediaError: the server refused; the error has its code and words.
+            ConnectionLost: the connection has broken.
+        """
+        try:
+            json.dumps(data, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ParameterError(f"the data is not JSON: {error}.", field="data") from None
+        self._gave_data = True
+        where: dict[str, Json] = {} if node is None else {"node": node}
+        answer = await self.control("input", data=data, **where)
+        return str(answer.get("node", ""))
+
+    async def finish(self, *, tail: float = MAX_TAIL_SECONDS) -> None:
+        """Say that no more comes from here. Events go on until every result has come, then end.
+
+        Where the pipeline sends audio back, they go on until it has been silent for a second, as
+        what it still has to say takes its time; where data was sent, until no result has come for
+        a second. Who only listens hears others, and does not wait.
+
+        Args:
+            tail: for how long that is waited for, at most, in seconds.
 
         Raises:
             ConnectionLost: the connection has broken.
         """
-        if self._track is not None:
+        if self._track is not None and self._gave_audio:
             with self._sending() as track:
                 await track.put(self._converter.flush())
                 await track.put(np.zeros(int(RATE * TAIL_SECONDS), np.int16))
                 await track.drain()
         with contextlib.suppress(RemoteMediaError, asyncio.TimeoutError):
             await self.control("flush")
+        quiet, most = QUIET_SECONDS, MAX_QUIET_SECONDS
+        if self._gave_data:
+            quiet, most = max(quiet, QUIET_DATA_SECONDS), tail
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._until_quiet(), MAX_QUIET_SECONDS)
+            await asyncio.wait_for(self._until_quiet(quiet), most)
         # Who sends nothing hears the others, who may go on for long.
-        if self._hearing is not None and self._track is not None:
+        if self._hearing is not None and (self._gave_audio or self._gave_data):
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._hearing.silence(QUIET_AUDIO_SECONDS), tail)
         self._inbox.end()
@@ -224,9 +257,11 @@ class Session:
         peer = self._peer
         peer.add_listener("connectionstatechange", self._on_state)
         peer.add_listener("track", self._on_track)
-        # Whether audio comes back is the answer's to say.
+        # Whether audio is taken and comes back is the answer's to say.
+        ours: RTCRtpTransceiver | None = None
         if self._track is not None:
-            peer.addTransceiver(self._track, direction="sendrecv" if self._hear else "sendonly")
+            both = "sendrecv" if self._hear else "sendonly"
+            ours = peer.addTransceiver(self._track, direction=both)
         elif self._hear:
             peer.addTransceiver("audio", direction="recvonly")
         results = peer.createDataChannel("results")
@@ -245,6 +280,8 @@ class Session:
         self._id, self._pc_id = answer.session_id, answer.pc_id
         self._participant = answer.participant or ""
         await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
+        if ours is not None and ours.currentDirection not in {"sendonly", "sendrecv"}:
+            self._track, self._silent = None, "the pipeline takes no audio: use `input`."
         if self._returned is not None:
             put = self._inbox.put_audio
             self._hearing = Hearing(self._returned, answer.sdp, self._id, put)
@@ -267,11 +304,11 @@ class Session:
             await self._hearing.stop()
         await self._peer.close()
 
-    async def _until_quiet(self) -> None:
-        """Wait until nothing has come about our own audio for a while."""
+    async def _until_quiet(self, seconds: float) -> None:
+        """Wait until nothing has come for so long about what we sent."""
         loop = asyncio.get_running_loop()
         self._heard = loop.time()
-        while not self._inbox.ended and (left := self._heard + QUIET_SECONDS - loop.time()) > 0:
+        while not self._inbox.ended and (left := self._heard + seconds - loop.time()) > 0:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._inbox.changed(), left)
 
@@ -294,7 +331,8 @@ class Session:
     @contextlib.contextmanager
     def _sending(self) -> Iterator[AudioTrack]:
         if self._track is None:
-            raise ConnectionLost("this participant only listens.", code="RM-2005")
+            raise ConnectionLost(self._silent, code="RM-2005")
+        self._gave_audio = True
         try:
             yield self._track
         except MediaStreamError:
@@ -364,7 +402,8 @@ async def connect(
             async for event in session:
                 print(event)
 
-    Where the pipeline has an `AudioSink`, audio comes back: read the events while you send.
+    Where the pipeline has an `AudioSink`, audio comes back: read the events while you send. Where
+    it takes data, send that with ``await session.input({"text": "hi"})``.
 
     Args:
         url: where the pipeline is served, ``http://host:port/name``; without a name it is the
@@ -373,7 +412,7 @@ async def connect(
         rate: rate of arrays that come without one, in hertz.
         fast: send faster than real time (20 times); results are about media time and stay the
             same, but Python nodes may not keep up.
-        listen_only: send no audio, to hear of a session that is joined.
+        listen_only: send no audio, to hear of a session that is joined, or to send data alone.
         hear: take the audio that the pipeline sends back; False leaves it out.
         verify_tls: whether the server's certificate must be trusted.
 
