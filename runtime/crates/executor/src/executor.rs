@@ -308,8 +308,10 @@ impl Executor {
     /// those that run, and audio that mixes and buffers hold; what is dropped is counted. Filters and
     /// models remember what they heard (a resampler the last few milliseconds), speech that has
     /// begun goes on, and audio that comes later is processed as ever.
-    pub fn interrupt(&mut self, id: InstanceId) {
-        let Some(instance) = self.instances.get_mut(id.0) else { return };
+    ///
+    /// Returns the epoch that begins: frames of earlier ones are worthless.
+    pub fn interrupt(&mut self, id: InstanceId) -> u32 {
+        let Some(instance) = self.instances.get_mut(id.0) else { return 0 };
         instance.epoch = instance.epoch.wrapping_add(1);
         for mailbox in instance.mailboxes.iter_mut().flatten() {
             instance.stats.interrupted += mailbox.clear(Some(instance.epoch));
@@ -319,11 +321,12 @@ impl Executor {
                 instance.stats.interrupted += state.interrupt();
             }
         }
-        let nodes = instance.mailboxes.len();
+        let (nodes, epoch) = (instance.mailboxes.len(), instance.epoch);
         self.retries.retain(|(_, other, _)| *other != id);
         for node in 0..nodes {
             self.list(id, node);
         }
+        epoch
     }
 
     /// Brings out what the nodes hold back on every stream; audio that comes later begins anew.

@@ -9,7 +9,8 @@
 //! 3. Once a turn [`Executor::run_batches`] (Silero windows of all instances run together), then
 //!    drain [`Executor::poll_output`].
 //! 4. Drain [`Executor::poll_work`] to wherever Python runs and bring back what it made with
-//!    [`Executor::complete`].
+//!    [`Executor::complete`]; what it gives before it is done with a frame, with
+//!    [`Executor::give`].
 //! 5. Offline, end the sources with [`Executor::end_source`] and go on until
 //!    [`Executor::has_ended`]; call [`Executor::handle_timeout`] when [`Executor::poll_timeout`]
 //!    comes: failed frames are tried again then.
@@ -34,6 +35,7 @@ mod nodes;
 mod order;
 mod output;
 mod params;
+mod parts;
 mod plan;
 mod walk;
 mod windows;

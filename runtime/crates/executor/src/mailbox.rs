@@ -7,6 +7,7 @@ use remotemedia_core::{FrameMeta, Key, Micros, Payload};
 
 use crate::nodes::PythonNode;
 use crate::output::{NodeFailure, NodeResult};
+use crate::work::Checked;
 
 /// Frames of one mailbox that the lane holds at most; the others wait here, where the oldest can
 /// still be dropped.
@@ -60,19 +61,33 @@ pub(crate) struct Letter {
 pub(crate) struct Done {
     pub(crate) meta: FrameMeta,
     pub(crate) end: bool,
+    /// Parts of the result that came before and had to wait.
+    pub(crate) parts: Vec<Checked>,
     pub(crate) result: Result<Vec<NodeResult>, NodeFailure>,
+}
+
+impl Done {
+    pub(crate) fn of(letter: &Letter, result: Result<Vec<NodeResult>, NodeFailure>) -> Done {
+        Done { meta: letter.meta, end: letter.port.is_none(), parts: Vec::new(), result }
+    }
 }
 
 /// A letter that was handed out, in the order of handing out.
 enum Flight {
-    /// The lane holds it.
-    Running(Key),
+    /// The lane holds it. What it gave so far waits for those before it; only offline, as order.
+    Running(Key, Vec<Checked>),
     /// It failed and is tried again then.
     Pausing(Micros, Letter),
     /// It may be handed out again.
     Due(Letter),
     /// It is done, but one before it is not; only offline, where order is worth waiting for.
     Done(Done),
+}
+
+impl Flight {
+    fn runs(&self, key: Key) -> bool {
+        matches!(self, Flight::Running(other, _) if *other == key)
+    }
 }
 
 /// The mailbox of one Python node of one instance.
@@ -206,7 +221,7 @@ impl Mailbox {
         {
             let letter = letter.clone();
             let key = register(&letter);
-            *flight = Flight::Running(key);
+            *flight = Flight::Running(key, Vec::new());
             return Some((key, letter));
         }
         if !self.has_work() {
@@ -219,33 +234,49 @@ impl Mailbox {
         }
         let (_, letter) = self.waiting.pop_front()?;
         let key = register(&letter);
-        self.flights.push_back(Flight::Running(key));
+        self.flights.push_back(Flight::Running(key, Vec::new()));
         Some((key, letter))
     }
 
     /// The lane is done with `key`, and its result does not wait for others.
     pub(crate) fn settle(&mut self, key: Key) {
-        self.flights.retain(|flight| !matches!(flight, Flight::Running(other) if *other == key));
+        self.flights.retain(|flight| !flight.runs(key));
     }
 
     /// The lane is done with `key`: its result waits for those before it. See
     /// [`Mailbox::next_done`].
-    pub(crate) fn keep(&mut self, key: Key, done: Done) {
-        self.replace(key, Flight::Done(done));
+    pub(crate) fn keep(&mut self, key: Key, mut done: Done) {
+        if let Some(flight) = self.flights.iter_mut().find(|flight| flight.runs(key)) {
+            if let Flight::Running(_, parts) = flight {
+                done.parts = std::mem::take(parts);
+            }
+            *flight = Flight::Done(done);
+        }
+    }
+
+    /// A part of the result of `key`, whose frame stays under way: it waits for the frames before
+    /// it. See [`Mailbox::first_parts`].
+    pub(crate) fn keep_part(&mut self, key: Key, values: Vec<Checked>) {
+        let flight = self.flights.iter_mut().find(|flight| flight.runs(key));
+        if let Some(Flight::Running(_, parts)) = flight {
+            parts.extend(values);
+        }
+    }
+
+    /// What the first frame gave so far, if it is still under way.
+    pub(crate) fn first_parts(&mut self) -> Option<(Key, Vec<Checked>)> {
+        match self.flights.front_mut() {
+            Some(Flight::Running(key, parts)) if !parts.is_empty() => {
+                Some((*key, std::mem::take(parts)))
+            }
+            _ => None,
+        }
     }
 
     /// The frame of `key` is to be handed out again at `due`.
     pub(crate) fn again(&mut self, key: Key, due: Micros, letter: Letter) {
-        self.replace(key, Flight::Pausing(due, letter));
-    }
-
-    fn replace(&mut self, key: Key, with: Flight) {
-        let found = self
-            .flights
-            .iter_mut()
-            .find(|flight| matches!(flight, Flight::Running(other) if *other == key));
-        if let Some(flight) = found {
-            *flight = with;
+        if let Some(flight) = self.flights.iter_mut().find(|flight| flight.runs(key)) {
+            *flight = Flight::Pausing(due, letter);
         }
     }
 
@@ -305,7 +336,10 @@ impl Mailbox {
         };
         self.waiting.retain_mut(|(_, letter)| renew(letter));
         self.flights.retain_mut(|flight| match flight {
-            Flight::Running(_) => true,
+            Flight::Running(_, parts) => {
+                parts.clear();
+                true
+            }
             Flight::Pausing(_, letter) | Flight::Due(letter) => renew(letter),
             Flight::Done(done) => done.end,
         });
@@ -319,7 +353,7 @@ impl Mailbox {
 
     pub(crate) fn in_flight(&self) -> impl Iterator<Item = Key> {
         self.flights.iter().filter_map(|flight| match flight {
-            Flight::Running(key) => Some(*key),
+            Flight::Running(key, _) => Some(*key),
             _ => None,
         })
     }

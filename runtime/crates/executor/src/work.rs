@@ -28,10 +28,12 @@ pub(crate) struct Work {
     pub(crate) letter: Letter,
     /// When it was handed out, where nodes are measured.
     since_ns: u64,
+    /// Some of its results are out, or wait for their turn: it is not tried again.
+    pub(crate) begun: bool,
 }
 
 /// A value and the number of the output that it leaves by, if any.
-type Checked = (Option<usize>, NodeValue);
+pub(crate) type Checked = (Option<usize>, NodeValue);
 
 impl Executor {
     /// The next frame for Python, mailboxes in turn. A mailbox gives no more while the lane holds
@@ -53,7 +55,7 @@ impl Executor {
                 let payload =
                     if live { Payload::Audio(Arc::default()) } else { letter.payload.clone() };
                 let letter = Letter { payload, ..*letter };
-                works.insert(Work { instance: id, node, letter, since_ns })
+                works.insert(Work { instance: id, node, letter, since_ns, begun: false })
             });
             if mailbox.has_work() {
                 mailbox.listed = true;
@@ -99,9 +101,8 @@ impl Executor {
         elapsed_ns: Option<u64>,
     ) {
         let key = Key::from_bits(token);
-        let Some(Work { instance: id, node, mut letter, since_ns }) = self.works.remove(key) else {
-            return;
-        };
+        let Some(work) = self.works.remove(key) else { return };
+        let Work { instance: id, node, mut letter, since_ns, begun } = work;
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         let Some(mailbox) = &mut instance.mailboxes[node] else { return };
         if let (Some(meters), Some(clock)) = (&mut instance.meters, self.config.clock) {
@@ -110,10 +111,9 @@ impl Executor {
         if self.config.live {
             mailbox.settle(key);
             self.list(id, node);
-            let done = Done { meta: letter.meta, end: letter.port.is_none(), result };
-            return self.finish_work(now, id, node, done);
+            return self.finish_work(now, id, node, Done::of(&letter, result));
         }
-        let transient = matches!(&result, Err(failure) if failure.transient);
+        let transient = !begun && matches!(&result, Err(failure) if failure.transient);
         let current = letter.meta.epoch == instance.epoch;
         if let (true, true, Some(pause)) = (transient, current, RETRY_PAUSES.get(letter.tries)) {
             let due = now + *pause + pause.mul_f64(0.2 * self.chance.next());
@@ -123,7 +123,7 @@ impl Executor {
             self.retries.insert((due, id, node));
             return;
         }
-        mailbox.keep(key, Done { meta: letter.meta, end: letter.port.is_none(), result });
+        mailbox.keep(key, Done::of(&letter, result));
         self.finish_works(now, id, node);
     }
 
@@ -135,6 +135,7 @@ impl Executor {
             let Some(done) = mailbox.next_done() else { break };
             self.finish_work(now, id, node, done);
         }
+        self.deliver_first_parts(now, id, node);
         self.list(id, node);
     }
 
@@ -163,9 +164,11 @@ impl Executor {
     }
 
     fn finish_work(&mut self, now: Micros, id: InstanceId, node: usize, done: Done) {
-        let Done { meta, end, result } = done;
+        let Done { meta, end, parts, result } = done;
         let Some(instance) = self.instances.get_mut(id.0) else { return };
         if meta.epoch == instance.epoch {
+            self.deliver_all(now, id, node, &meta, parts);
+            let Some(instance) = self.instances.get_mut(id.0) else { return };
             let outputs = &instance.plan.nodes[node].outputs;
             match result.and_then(|results| check_results(results, outputs)) {
                 Ok(values) => {
@@ -175,9 +178,7 @@ impl Executor {
                     if let Some(meters) = &mut instance.meters {
                         meters[node].successes += 1;
                     }
-                    for (port, value) in values {
-                        self.deliver(now, id, node, &meta, port, value);
-                    }
+                    self.deliver_all(now, id, node, &meta, values);
                 }
                 Err(failure) => self.fail(now, id, node, meta, failure),
             }
@@ -186,6 +187,19 @@ impl Executor {
         }
         if end {
             self.end_python(now, id, node, meta.stream);
+        }
+    }
+
+    pub(crate) fn deliver_all(
+        &mut self,
+        now: Micros,
+        id: InstanceId,
+        node: usize,
+        meta: &FrameMeta,
+        values: Vec<Checked>,
+    ) {
+        for (port, value) in values {
+            self.deliver(now, id, node, meta, port, value);
         }
     }
 
@@ -315,7 +329,7 @@ impl Executor {
 }
 
 /// Refuses values that cannot be sent on, and ports that are not there.
-fn check_results(
+pub(crate) fn check_results(
     results: Vec<NodeResult>,
     outputs: &[Outlet],
 ) -> Result<Vec<Checked>, NodeFailure> {

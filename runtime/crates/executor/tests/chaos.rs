@@ -20,6 +20,7 @@ enum Act {
     Object { source: usize },
     Take,
     Complete { held: usize, result: u8, port: u8 },
+    Give { held: usize, result: u8, port: u8 },
     Wait(u64),
     Batch,
     Interrupt,
@@ -38,6 +39,8 @@ fn act() -> impl Strategy<Value = Act> {
         8 => Just(Act::Take),
         8 => (proptest::arbitrary::any::<usize>(), 0_u8..8, 0_u8..4)
             .prop_map(|(held, result, port)| Act::Complete { held, result, port }),
+        4 => (proptest::arbitrary::any::<usize>(), 2_u8..8, 0_u8..4)
+            .prop_map(|(held, result, port)| Act::Give { held, result, port }),
         2 => (0_u64..2_000_000).prop_map(Act::Wait),
         2 => Just(Act::Batch),
         1 => Just(Act::Interrupt),
@@ -137,12 +140,21 @@ impl World {
                     self.executor.complete(self.now, work.token, result_of(result, port));
                 }
             }
+            Act::Give { held, result, port } => {
+                if !self.held.is_empty() {
+                    let token = self.held[held % self.held.len()].token;
+                    let results = result_of(result, port).expect("no failure is given");
+                    self.executor.give(self.now, token, results);
+                }
+            }
             Act::Wait(us) => {
                 self.now += Duration::from_micros(us);
                 self.executor.handle_timeout(self.now);
             }
             Act::Batch => self.executor.run_batches(self.now),
-            Act::Interrupt => self.executor.interrupt(self.id),
+            Act::Interrupt => {
+                self.executor.interrupt(self.id);
+            }
             Act::Configure(gain) => {
                 let changed = self.executor.configure(self.id, "gain", &json!({"gain_db": gain}));
                 assert_eq!(changed.is_ok(), (-120..=60).contains(&gain));
