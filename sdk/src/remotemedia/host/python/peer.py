@@ -128,7 +128,6 @@ class Track:
         """Listen no more."""
         if self.task is not None:
             self.task.cancel()
-        self.converter.close()
 
 
 class Peer:

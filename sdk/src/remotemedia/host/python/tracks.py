@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 
 from remotemedia.formats import AudioFormat
 from remotemedia.frames import Samples
+from remotemedia.host.python.resampling import Resampler
 
 RTP_RATE = 48_000
 """The clock of Opus (RFC 7587, section 4.1)."""
@@ -24,7 +23,6 @@ MAX_FILLED = RTP_RATE * 2
 """A longer gap, and any step backwards, is a jump: media time goes on where it was."""
 _MICROS = 1_000_000
 _INT16 = 32_768.0
-_STEREO = 2
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,9 @@ class Converter:
         self.stats = TrackStats()
         self._wanted = wanted
         self._expected: int | None = None
-        self._resampler: AudioResampler | None = None
+        self._resampler: Resampler | None = None
         self._rate = 0
         self._given = 0
-        self._taken = 0
-        self._ready: Samples = np.zeros((wanted.channels, 0), np.float32)
 
     def push(self, frame: AudioFrame) -> Iterator[Piece]:
         """Take a decoded frame, whose time is an RTP timestamp."""
@@ -74,49 +70,17 @@ class Converter:
         self.stats.frames += 1
         yield from self._convert(samples, frame.sample_rate)
 
-    def close(self) -> None:
-        """Give the resampler's threads back, before Python finds that nobody needs it."""
-        self._resampler = None
-
     def _convert(self, samples: Samples, rate: int) -> Iterator[Piece]:
         if rate != self._wanted.rate:
-            samples = self._steady(self._resampled(samples, rate), samples.shape[1], rate)
+            if self._resampler is None or rate != self._rate:
+                self._rate = rate
+                self._resampler = Resampler(rate, self._wanted.rate, self._wanted.channels)
+            samples = self._resampler.push(samples)
         count = samples.shape[1]
         if count:
             pts_us = self._given * _MICROS // self._wanted.rate
             self._given += count
             yield Piece(pts_us, samples)
-
-    def _steady(self, made: Samples, taken: int, rate: int) -> Samples:
-        """Give as much as was taken: the resampler holds some back, here about a millisecond.
-
-        What it owes at first is silence before it all, so that the frames of a track are as long as
-        its packets.
-        """
-        first = self._taken == 0
-        self._ready = np.concatenate([self._ready, made], axis=1)
-        owed = (self._taken + taken) * self._wanted.rate // rate
-        owed -= self._taken * self._wanted.rate // rate
-        self._taken += taken
-        if first:
-            lead = max(owed - self._ready.shape[1], 0) + (rate % self._wanted.rate != 0)
-            silence = np.zeros((len(made), lead), np.float32)
-            self._ready = np.concatenate([silence, self._ready], axis=1)
-        given, self._ready = self._ready[:, :owed], self._ready[:, owed:]
-        return np.ascontiguousarray(given)
-
-    def _resampled(self, samples: Samples, rate: int) -> Samples:
-        layout = "stereo" if len(samples) == _STEREO else "mono"
-        if self._resampler is None or rate != self._rate:
-            self._rate = rate
-            self._resampler = AudioResampler("fltp", layout, self._wanted.rate)
-        given = av.AudioFrame.from_ndarray(samples, "fltp", layout)
-        given.sample_rate = rate
-        made = [each.to_ndarray() for each in self._resampler.resample(given)]
-        if not made:
-            return np.zeros((len(samples), 0), np.float32)
-        joined: Samples = np.concatenate(made, axis=1)
-        return joined
 
 
 def _samples(frame: AudioFrame, channels: int) -> Samples:
