@@ -68,6 +68,7 @@ async def server(loopback):
     made = ScriptedServer()
     app = web.Application()
     app.router.add_post("/api/offer", made.offer)
+    app.router.add_get("/api/pipelines", made.listed)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -29,6 +29,8 @@ class ScriptedServer:
         self.voice = None
         """A track that each peer is sent, where it takes one."""
         self.takes_audio = True
+        self.pipelines = None
+        """What it says that it serves; None where it does not say."""
         self.seq = 0
         self.url = ""
         self._tasks = set()
@@ -62,6 +64,11 @@ class ScriptedServer:
         await peer.setLocalDescription(await peer.createAnswer())
         answer = {"type": "answer", "pc_id": "pc_1", "session_id": "s_1", "participant": "p_1"}
         return web.json_response(answer | {"sdp": peer.localDescription.sdp})
+
+    async def listed(self, _request):
+        if self.pipelines is None:
+            raise web.HTTPNotFound
+        return web.json_response({"pipelines": self.pipelines})
 
     def send(self, label, message):
         """Say something on a channel."""

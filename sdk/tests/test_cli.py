@@ -83,7 +83,7 @@ def test_commands_of_later_versions_say_so(run, command):
 def test_wrong_use(run):
     assert run("serve")[0] == exits.USAGE
     assert run("nope")[0] == exits.USAGE
-    assert run("call", "http://h/x")[0] == exits.USAGE
+    assert run("call", "http://127.0.0.1:9/x")[0] == exits.USAGE
     assert run("serve", "x.yaml", "--port", "70000")[0] == exits.USAGE
 
 
@@ -226,6 +226,76 @@ async def test_call_prints_messages_as_they_are(run, server, tone):
     assert (code, err) == (0, "")
     assert out.splitlines() == messages
     assert server.offers[0]["join"] == "s_7"
+
+
+def taking(name, **ports):
+    """Make what a server says that it serves."""
+    told = [{"id": id_, "direction": "in", "kind": kind} for id_, kind in ports.items()]
+    told.append({"id": "results", "direction": "out", "kind": "results"})
+    return {"name": name, "ports": told}
+
+
+def taken(server):
+    """Let the server take data and give it back; what came is noted."""
+    came = []
+
+    def take(channel, control):
+        came.append((control.get("node"), control["data"]))
+        channel.send(server.result("node", data=control["data"], node="text-1", stream="data"))
+        channel.send(json.dumps({"v": 1, "type": "accepted", "id": control["id"], "node": "x"}))
+
+    server.replies["input"] = take
+    return came
+
+
+async def test_call_sends_data_and_no_audio(run, server, monkeypatch):
+    monkeypatch.setattr(session_module, "QUIET_DATA_SECONDS", 0.1)
+    server.pipelines = [taking("text", input="data")]
+    came = taken(server)
+    given = ['{"text": "hi"}', "plain words", "NaN", "a=b", "3"]
+    options = [each for text in given for each in ("--input", text)]
+    code, out, err = await asyncio.to_thread(run, "call", f"{server.url}/text", *options)
+    assert (code, err) == (0, "")
+    assert came == [(None, {"text": "hi"}), *((None, text) for text in given[1:4]), (None, 3)]
+    assert "a=sendrecv" not in server.offers[0]["sdp"]
+    assert 'text-1: "plain words"' in out
+
+
+async def test_call_names_who_takes_data_where_there_are_several(run, server, tone, monkeypatch):
+    monkeypatch.setattr(session_module, "QUIET_DATA_SECONDS", 0.1)
+    server.pipelines = [taking("p", mic="audio", left="data", right="any")]
+    came = taken(server)
+    data = ["-i", "left=1", "-i", 'right={"a": 2}', "-i", "other=3"]
+    code, _, err = await asyncio.to_thread(run, "call", server.url, str(tone), *data, "--fast")
+    assert (code, err) == (0, "")
+    assert came == [("left", 1), ("right", {"a": 2}), (None, "other=3")]
+    assert server.samples > 0
+
+
+@pytest.mark.parametrize(
+    ("ports", "given", "words"),
+    [
+        ({"input": "data"}, [], '"p" takes data. Give it some: --input'),
+        ({"input": "data"}, ["tone"], '"p" takes data and no audio. Give it some: --input'),
+        ({"input": "audio"}, ["-i", "1"], '"p" takes no data. Give an audio file'),
+        ({"input": "any"}, [], 'nothing to send to "p". Give an audio file, or `mic`. Data'),
+        ({"input": "audio"}, [], 'nothing to send to "p". Give an audio file, or `mic`.'),
+    ],
+)
+async def test_call_says_what_a_pipeline_takes(run, server, tone, ports, given, words):
+    server.pipelines = [taking("p", **ports), taking("q", input="audio")]
+    given = [str(tone) if each == "tone" else each for each in given]
+    code, _, err = await asyncio.to_thread(run, "call", f"{server.url}/p", *given)
+    assert code == exits.USAGE
+    assert words in err
+    assert server.offers == []
+
+
+@pytest.mark.parametrize("list_", [None, [], [{"name": "p"}], 7, [taking("p"), taking("q")]])
+async def test_call_goes_on_where_the_server_does_not_say(run, server, tone, list_):
+    server.pipelines = list_
+    code, _, _ = await asyncio.to_thread(run, "call", server.url, str(tone), "--fast")
+    assert code == 0
 
 
 async def test_call_ends_with_the_servers_error(run, server, tone):

@@ -529,3 +529,9 @@ async def test_every_source_is_told(runtime):
     assert (mic.id, mic.kind, mic.format.rate) == ("mic", "audio", 48000)
     assert (values.id, values.kind, values.format) == ("input", "data", None)
     assert (results.id, results.direction) == ("results", "out")
+
+
+def test_a_source_that_takes_audio_and_data_says_so():
+    made = Pipeline("p", echo)
+    source, _ = describe(made, made.plan(native=True, served=True)).ports
+    assert (source.id, source.kind, source.format.rate) == ("input", "any", 16000)

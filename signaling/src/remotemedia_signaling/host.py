@@ -60,7 +60,13 @@ class AudioFormat:
 
 @dataclass(frozen=True, slots=True)
 class PipelinePort:
-    """Where media or results enter or leave a pipeline; `format` only for audio."""
+    """Where media, data or results enter or leave a pipeline.
+
+    Attributes:
+        id: what data for it names as its ``node``.
+        kind: ``audio``, ``data``, ``any`` (both), or ``results``.
+        format: of its audio.
+    """
 
     id: str
     direction: Literal["in", "out"]

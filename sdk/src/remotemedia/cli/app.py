@@ -108,8 +108,19 @@ def serve(
 def call(
     url: Annotated[str, typer.Argument(help="http://HOST:PORT/PIPELINE")],
     file: Annotated[
-        str, typer.Argument(metavar="FILE|mic", help="Any audio file, or the microphone.")
-    ],
+        str | None,
+        typer.Argument(metavar="[FILE|mic]", help="Any audio file, or the microphone."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="DATA",
+            help="Data to send first, JSON or text; may be given several times. NAME=DATA where "
+            "several sources take data.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each message as it comes, one a line.")
     ] = False,
@@ -130,16 +141,18 @@ def call(
         ),
     ] = None,
 ) -> None:
-    """Send an audio file or the microphone to a pipeline and show what it finds.
+    """Send audio, data or both to a pipeline and show what it finds.
 
     Audio that comes back is written with -o; in a call by microphone it is played, too.
     """
-    from remotemedia.cli.call import CallOptions
+    from remotemedia.cli.call import MICROPHONE, CallOptions
     from remotemedia.cli.call import call as run_call
 
     with as_exit_code():
-        path = None if file == "mic" and not Path(file).exists() else Path(file)
-        options = CallOptions(url, path, as_json, fast, join, not insecure, output)
+        microphone = file == MICROPHONE and not Path(MICROPHONE).exists()
+        audio = file if file is None or microphone else Path(file)
+        given = tuple(inputs or ())
+        options = CallOptions(url, audio, as_json, fast, join, not insecure, output, given)
         asyncio.run(run_call(options, Console()))
 
 

@@ -1,11 +1,11 @@
-"""`remotemedia call`: a file or a microphone to a pipeline, its results to the terminal."""
+"""`remotemedia call`: a file, a microphone or data to a pipeline, its results to the terminal."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +16,12 @@ from rich.text import Text
 
 from remotemedia.cli import exits
 from remotemedia.cli.hearing import Hearers, check_output
+from remotemedia.cli.inputs import Given, check, read_input
 from remotemedia.cli.show import Summary, describe
 from remotemedia.client.audio import AudioFile
 from remotemedia.client.events import Bye, Event
 from remotemedia.client.session import Session, connect
+from remotemedia.client.signaling import Target, ask_what_it_takes
 from remotemedia.client.track import RATE
 from remotemedia.devices import Microphone
 from remotemedia.errors import ConnectionLost
@@ -30,40 +32,61 @@ from remotemedia.running.inputs import Value
 __all__ = ["CallOptions", "Printer", "Summary", "call", "describe"]
 
 
+MICROPHONE = "mic"
+"""What stands for the microphone where a file could stand."""
+
+
 @dataclass(frozen=True)
 class CallOptions:
-    """What the command was told; without a file the microphone is sent, until Ctrl-C.
+    """What the command was told.
 
-    The audio that comes back is written to `output`; without a file it is played, too.
+    Attributes:
+        url: the pipeline's.
+        audio: a file, `MICROPHONE`, which is sent until Ctrl-C, or None.
+        as_json: print messages as they are.
+        fast: send faster than real time.
+        join: a session to enter.
+        verify_tls: whether the server's certificate must be trusted.
+        output: where audio that comes back is written; in a call by microphone it is played, too.
+        inputs: data that is sent first: JSON, else text.
     """
 
     url: str
-    file: Path | None
+    audio: Path | str | None
     as_json: bool = False
     fast: bool = False
     join: str | None = None
     verify_tls: bool = True
     output: Path | None = None
+    inputs: tuple[str, ...] = ()
 
 
 async def call(options: CallOptions, output: Console) -> None:
-    """Send the file, or what is heard, and print what comes back.
+    """Send data, then the file or what is heard, and print what comes back.
 
     Raises:
+        WrongUse: there is nothing to send, or the pipeline takes nothing of the kind.
         RemoteMediaError: it failed; see `remotemedia.client.connect`.
     """
     check_output(options.output, fast=options.fast)
-    source: _Source = _Heard() if options.file is None else _File(options.file)
+    takes = await ask_what_it_takes(Target.parse(options.url), verify_tls=options.verify_tls)
+    check(takes, audio=options.audio is not None, data=bool(options.inputs))
+    inputs = [read_input(text, takes) for text in options.inputs]
+    source = _source(options.audio)
     with _progress(output, hidden=options.as_json) as progress:
         task = progress.add_task("connecting", total=source.seconds)
         async with connect(
-            options.url, join=options.join, fast=options.fast, verify_tls=options.verify_tls
+            options.url,
+            join=options.join,
+            fast=options.fast,
+            listen_only=options.audio is None,
+            verify_tls=options.verify_tls,
         ) as session:
             progress.update(task, description=source.doing)
             printer = Printer(options.as_json, output, session)
-            heard = Hearers(options.output, session.audio_format, play=options.file is None)
+            heard = Hearers(options.output, session.audio_format, play=options.audio == MICROPHONE)
             sender = asyncio.create_task(
-                source.send(session, lambda sent: progress.update(task, completed=sent))
+                _send(session, inputs, source, lambda sent: progress.update(task, completed=sent))
             )
             try:
                 async for event in session:
@@ -79,6 +102,15 @@ async def call(options: CallOptions, output: Console) -> None:
                 await asyncio.to_thread(heard.close)
                 printer.summary.heard_ms = heard.seconds * 1000
     printer.finish()
+
+
+async def _send(
+    session: Session, inputs: Sequence[Given], source: _Source, told: Callable[[float], None]
+) -> None:
+    for given in inputs:
+        await session.input(given.data, given.node)
+    await source.send(session, told)
+    await session.finish()
 
 
 class Printer:
@@ -129,6 +161,20 @@ class _Source(Protocol):
     async def send(self, session: Session, told: Callable[[float], None]) -> None: ...
 
 
+def _source(audio: Path | str | None) -> _Source:
+    if audio is None:
+        return _Nothing()
+    return _Heard() if isinstance(audio, str) else _File(audio)
+
+
+class _Nothing:
+    doing = "waiting"
+    seconds = None
+
+    async def send(self, session: Session, told: Callable[[float], None]) -> None:
+        """Send no audio."""
+
+
 class _File:
     doing = "sending"
 
@@ -142,7 +188,6 @@ class _File:
     async def send(self, session: Session, told: Callable[[float], None]) -> None:
         """Send it to its end."""
         await session.send_file(self._path, lambda sent, _: told(sent))
-        await session.finish()
 
 
 class _Heard:
@@ -171,7 +216,6 @@ class _Heard:
             microphone.close()
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.remove_signal_handler(signal.SIGINT)
-        await session.finish()
 
 
 def _progress(output: Console, *, hidden: bool) -> Progress:

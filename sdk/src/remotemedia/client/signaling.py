@@ -16,6 +16,8 @@ TIMEOUT_SECONDS = 15.0
 """How long the server may take to answer."""
 MAX_ANSWER_BYTES = 1 << 20
 """The longest answer that is read."""
+MAX_LIST_BYTES = 16 << 20
+"""The longest list of pipelines that is read: each is there with its manifests."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Target:
         """Where offers go."""
         return self.base / "api" / "offer"
 
+    @property
+    def pipelines(self) -> URL:
+        """Where it is told what is served."""
+        return self.base / "api" / "pipelines"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -59,6 +66,41 @@ class Answer:
     pc_id: str
     session_id: str
     participant: str | None
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a pipeline takes.
+
+    Attributes:
+        name: the pipeline's.
+        audio: whether it takes audio.
+        data: who takes data.
+    """
+
+    name: str
+    audio: bool
+    data: tuple[str, ...]
+
+
+async def ask_what_it_takes(target: Target, *, verify_tls: bool = True) -> Takes | None:
+    """Ask what a pipeline takes; None where the server does not say: the offer meets the same."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.get(target.pipelines, ssl=verify_tls) as response,
+        ):
+            text = await _read(response, MAX_LIST_BYTES)
+        served = {each["name"]: each["ports"] for each in json.loads(text)["pipelines"]}
+        name = target.pipeline
+        if name is None:
+            (name,) = served  # the only one needs no name
+        kinds = {port["id"]: port["kind"] for port in served[name] if port["direction"] == "in"}
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, TypeError, KeyError):
+        return None
+    data = tuple(id_ for id_, kind in kinds.items() if kind in {"data", "any"})
+    return Takes(name, any(kind != "data" for kind in kinds.values()), data)
 
 
 async def send_offer(
@@ -78,7 +120,7 @@ async def send_offer(
             aiohttp.ClientSession(timeout=timeout) as http,
             http.post(target.offer, json=body, ssl=verify_tls) as response,
         ):
-            text = (await response.content.read(MAX_ANSWER_BYTES)).decode(errors="replace")
+            text = (await _read(response, MAX_ANSWER_BYTES)).decode(errors="replace")
             status = response.status
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLError) as error:
         raise ServerUnreachable(
@@ -91,6 +133,15 @@ async def send_offer(
             hint="Start it with `remotemedia serve PIPELINE`, or check the address.",
         ) from error
     return _answer(status, text, target)
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    read = bytearray()
+    async for chunk in response.content.iter_any():
+        read += chunk
+        if len(read) > most:
+            break
+    return bytes(read[:most])
 
 
 def _answer(status: int, text: str, target: Target) -> Answer:

@@ -390,7 +390,8 @@ def _port(name: str, direction: Literal["in", "out"], given: PortFormat) -> Pipe
     audio = given.audio
     if audio is None:
         return PipelinePort(name, direction, "data")
-    return PipelinePort(name, direction, "audio", AudioFormat(audio.rate, audio.channels))
+    kind = "any" if given.type == "any" else "audio"
+    return PipelinePort(name, direction, kind, AudioFormat(audio.rate, audio.channels))
 
 
 def _parts(fault: Exception) -> tuple[str, str, str | None, str | None]:
