@@ -95,6 +95,9 @@ class LaneItem:
     def end(self) -> bool:
         """True once for each node of a `Run`: its input has ended, and this is no frame."""
     @property
+    def epoch(self) -> int:
+        """Counts the interrupts before it: what becomes of frames of earlier ones is dropped."""
+    @property
     def seq(self) -> int:
         """Counts the frames of the stream from zero; a gap is frames that were lost."""
     @property
@@ -166,8 +169,12 @@ _Value: TypeAlias = LaneData | LaneOpaque | NDArray[np.float32] | str
 """A value, contiguous audio in the port's format (copied once), or the JSON text of a value."""
 _Result: TypeAlias = _Value | tuple[str, _Value]
 """The same, with the output port that it leaves by; without, it is the node's first."""
-_Done: TypeAlias = tuple[int, Sequence[_Result] | LaneFailure]
-"""A frame's token, and what the node made of it."""
+_Done: TypeAlias = tuple[int, Sequence[_Result] | LaneFailure] | tuple[int, Sequence[_Result], bool]
+"""A frame's token, and what the node made of it; then True where that is not all.
+
+With True the results go on at once and the frame stays under way. They stay, too: a `Run` does not
+try the frame again, whatever its failure.
+"""
 
 class _NodeMetrics(TypedDict):
     node_id: str
@@ -313,7 +320,8 @@ class Engine:
         """Take up to `max` notifications.
 
         Each is ``{"kind": "event" | "interrupted" | "session_started" | "session_ended",
-        "session", "seq"?, "message"?, "reason"?}``; `message` is the text of the result message.
+        "session", "seq"?, "message"?, "reason"?, "epoch"?}``; `message` is the text of the result
+        message, `epoch` that of the first frames after an interrupt.
         """
     def lane_fd(self) -> int:
         """Readable while frames for Python nodes wait; polling makes it quiet again."""

@@ -36,4 +36,6 @@ pub struct LaneDone {
     pub token: LaneToken,
     /// What it returned, in order; or why it failed.
     pub result: Result<Vec<NodeResult>, NodeFailure>,
+    /// There is more to come of these results: the item stays under way. A failure ends it.
+    pub more: bool,
 }

@@ -15,7 +15,7 @@ use crate::addresses;
 use crate::clock::Clock;
 use crate::command::{Answer, Command};
 use crate::config::EngineConfig;
-use crate::lane::LaneItem;
+use crate::lane::{LaneDone, LaneItem};
 use crate::published::Published;
 use crate::queue::WakeQueue;
 use crate::socket::{Batch, MediaSocket, ReceiveBuffers, SendRun};
@@ -271,8 +271,11 @@ impl Reactor {
                 let _ = reply.send(done.map_err(EngineError::from));
             }
             Command::CompleteLane(done) => {
-                for item in done {
-                    self.sessions.complete_lane(now, item.token.work, item.result);
+                for LaneDone { token, result, more } in done {
+                    match result {
+                        Ok(results) if more => self.sessions.give_lane(now, token.work, results),
+                        result => self.sessions.complete_lane(now, token.work, result),
+                    }
                 }
             }
             Command::LiveObjects(reply) => {

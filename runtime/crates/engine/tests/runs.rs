@@ -56,7 +56,7 @@ fn one() -> OfflineRun {
 
 fn done(work: &PythonWork, value: impl Into<Value>) -> RunDone {
     let value = NodeValue::Data(Arc::new(value.into()));
-    RunDone { token: work.token, result: Ok(vec![value.into()]), elapsed_ns: None }
+    RunDone { token: work.token, result: Ok(vec![value.into()]), more: false, elapsed_ns: None }
 }
 
 fn events(outputs: &[RunOutput]) -> Vec<Value> {
@@ -126,6 +126,7 @@ fn values_and_objects_come_to_python_and_back() {
                 NodeValue::Opaque(object.clone()).into(),
                 NodeValue::Json("7".into()).into(),
             ]),
+            more: false,
             elapsed_ns: None,
         },
     );
@@ -187,6 +188,7 @@ fn a_node_that_keeps_failing_ends_the_run() {
         .map(|work| RunDone {
             token: work.token,
             result: Err(NodeFailure { message: "no".into(), ..NodeFailure::default() }),
+            more: false,
             elapsed_ns: None,
         })
         .collect();
@@ -203,7 +205,7 @@ fn a_transient_failure_says_when_it_is_tried_again() {
     run.push_data("in", Arc::new(json!(1))).unwrap();
     let work = run.take_work(1).remove(0);
     let failure = NodeFailure { message: "busy".into(), traceback: None, transient: true };
-    let done = RunDone { token: work.token, result: Err(failure), elapsed_ns: None };
+    let done = RunDone { token: work.token, result: Err(failure), more: false, elapsed_ns: None };
     run.complete(vec![done]).unwrap();
     assert!(run.retry_in_us().is_some_and(|wait| wait <= 120_000));
     assert_eq!(run.pending(), 1);

@@ -23,7 +23,7 @@ fn manifest() -> Value {
 fn live() -> (Executor, InstanceId) {
     let mut executor =
         Executor::new(ExecutorConfig { clock: Some(|| 1), ..ExecutorConfig::live() });
-    let id = executor.create(Arc::new(common::compile(&manifest()).unwrap()));
+    let id = executor.create(Arc::new(common::compile(&manifest()).expect("the graph is valid")));
     executor.open_stream(id, STREAM);
     (executor, id)
 }

@@ -8,7 +8,7 @@ use remotemedia_core::ErrorCode;
 use remotemedia_engine::{Engine, EngineConfig, EngineError, LaneDone, Offer};
 
 use crate::fault::{fault, invalid};
-use crate::lane::{PyLaneItem, read_done};
+use crate::lane::{Done, PyLaneItem, read_done};
 
 /// Reactors with their sockets, sessions and peers.
 #[pyclass(name = "Engine", module = "remotemedia_runtime", frozen)]
@@ -119,7 +119,7 @@ impl PyEngine {
     fn complete_lane(&self, py: Python<'_>, done: &Bound<'_, PyAny>) -> PyResult<()> {
         let results = read_done(done)?
             .into_iter()
-            .map(|done| LaneDone { token: done.token, result: done.result })
+            .map(|Done { token, result, more }| LaneDone { token, result, more })
             .collect();
         self.detached(py, |engine| {
             engine.complete_lane(results);

@@ -176,6 +176,11 @@ impl PyLaneItem {
         if self.is_audio { self.meta.format.channels.get() } else { 0 }
     }
 
+    #[getter]
+    fn epoch(&self) -> u32 {
+        self.meta.epoch
+    }
+
     /// The same array each time.
     #[getter]
     fn samples<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -267,6 +272,8 @@ impl PyLaneFailure {
 pub(crate) struct Done {
     pub(crate) token: LaneToken,
     pub(crate) result: Result<Vec<NodeResult>, NodeFailure>,
+    /// There is more to come.
+    pub(crate) more: bool,
 }
 
 /// Reads what `complete` and `complete_lane` are given. All of it is read before any is acted on.
@@ -276,7 +283,12 @@ pub(crate) fn read_done(done: &Bound<'_, PyAny>) -> PyResult<Vec<Done>> {
         let entry = entry?;
         let entry = entry.cast::<PyTuple>()?;
         let [token, result] = [entry.get_item(0)?, entry.get_item(1)?];
-        read.push(Done { token: token_of(&token)?, result: result_of(&result)? });
+        let (token, result) = (token_of(&token)?, result_of(&result)?);
+        let more = entry.len() > 2 && entry.get_item(2)?.extract()?;
+        if more && result.is_err() {
+            return Err(invalid(entry.py(), "done", "nothing can come after a failure"));
+        }
+        read.push(Done { token, result, more });
     }
     Ok(read)
 }

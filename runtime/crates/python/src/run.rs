@@ -8,7 +8,7 @@ use remotemedia_engine::{
 
 use crate::fault::{fault, invalid, wrong};
 use crate::json::loads;
-use crate::lane::{PyLaneItem, object, opaque, read_done};
+use crate::lane::{Done, PyLaneItem, object, opaque, read_done};
 use crate::samples::{Given, WANTED, array};
 use crate::value::{self, Arrays};
 
@@ -92,7 +92,12 @@ impl PyRun {
     fn complete(&self, py: Python<'_>, done: &Bound<'_, PyAny>) -> PyResult<()> {
         let done = read_done(done)?
             .into_iter()
-            .map(|done| RunDone { token: done.token.work, result: done.result, elapsed_ns: None })
+            .map(|Done { token, result, more }| RunDone {
+                token: token.work,
+                result,
+                more,
+                elapsed_ns: None,
+            })
             .collect();
         self.detached(py, |run| run.complete(done))
     }

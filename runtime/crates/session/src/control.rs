@@ -35,9 +35,9 @@ impl Sessions {
                 self.reply(now, key, channel, &Reply { id: id.as_ref(), body });
             }
             Ok(Control::Interrupt { id }) => {
-                let told = Notification::Interrupted { session: session.id.clone() };
+                let epoch = self.executor.interrupt(instance);
+                let told = Notification::Interrupted { session: session.id.clone(), epoch };
                 self.notifications.push(told);
-                self.executor.interrupt(instance);
                 self.interrupt_voices(now, key);
                 let body = ReplyBody::Interrupted;
                 self.reply(now, key, channel, &Reply { id: id.as_ref(), body });

@@ -37,6 +37,8 @@ pub enum Notification {
     Interrupted {
         /// The session's id.
         session: Arc<str>,
+        /// What frames of an earlier one come to is dropped.
+        epoch: u32,
     },
     /// A message of an observed session.
     Event {

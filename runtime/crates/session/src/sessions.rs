@@ -278,6 +278,13 @@ impl Sessions {
         None
     }
 
+    /// Takes some of what a Python node makes of a frame, which stays under way; tokens of what has
+    /// ended are ignored.
+    pub fn give_lane(&mut self, now: Micros, token: u64, results: Vec<NodeResult>) {
+        self.now = now;
+        self.executor.give(now, token, results);
+    }
+
     /// Takes what a Python node made of a frame; tokens of what has ended are ignored.
     pub fn complete_lane(
         &mut self,

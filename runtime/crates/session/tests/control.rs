@@ -103,7 +103,7 @@ fn interrupt_drops_what_python_holds() {
     world.run_until(3 * SECOND, |world| world.held.len() > 3);
     assert_eq!(ask(&mut world, client, r#"{"type":"interrupt"}"#)["type"], "interrupted");
     let told = world.notifications.iter();
-    assert_eq!(told.filter(|one| matches!(one, Notification::Interrupted { .. })).count(), 1);
+    assert_eq!(told.filter(|one| matches!(one, Notification::Interrupted { epoch: 1, .. })).count(), 1);
     for work in std::mem::take(&mut world.held) {
         let value = NodeValue::Json("\"old\"".into());
         world.server.complete_lane(world.now, work.token, Ok(vec![value.into()]));

@@ -43,6 +43,8 @@ pub struct RunDone {
     pub token: u64,
     /// What the node returned, in order; or why it failed.
     pub result: Result<Vec<NodeResult>, NodeFailure>,
+    /// There is more to come of these results: the frame stays under way. A failure ends it.
+    pub more: bool,
     /// How long the node took, for the metrics; `None` counts from the hand-out.
     pub elapsed_ns: Option<u64>,
 }
@@ -272,9 +274,12 @@ impl OfflineRun {
     /// the run has failed then. What was put out before stays to be polled.
     pub fn complete(&mut self, done: Vec<RunDone>) -> Result<(), EngineError> {
         let now = self.now();
-        for RunDone { token, result, elapsed_ns } in done {
+        for RunDone { token, result, more, elapsed_ns } in done {
             self.check()?;
-            self.executor.complete_timed(now, token, result, elapsed_ns);
+            match result {
+                Ok(results) if more => self.executor.give(now, token, results),
+                result => self.executor.complete_timed(now, token, result, elapsed_ns),
+            }
             self.executor.run_batches(now);
             self.drain();
         }
