@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use remotemedia_core::{ErrorCode, ManifestError, ResolvedManifest};
+use remotemedia_core::{ErrorCode, ResolvedManifest};
 use remotemedia_executor::Plan;
 
 use crate::EngineError;
@@ -17,22 +17,15 @@ impl Pipelines {
     /// Serves a pipeline under `name`; who runs an older one of that name goes on with it.
     pub(crate) fn add(&self, name: &str, resolved_json: &str) -> Result<(), EngineError> {
         let plan = Plan::compile(&ResolvedManifest::from_json(resolved_json)?)?;
-        if plan.source_format().is_none() {
-            return Err(ManifestError::new(
-                ErrorCode::PortMismatch,
-                "sources[0].format",
-                "a served pipeline takes audio here: that is what tracks bring",
-            )
-            .into());
-        }
-        // Every track of every participant is a stream of the first source: the others would be
+        // The tracks of a participant are streams of the first source of audio: another would be
         // silent for ever, and what mixes them would wait.
-        if let Some((id, _)) = plan.sources().nth(1) {
+        let mut audio = plan.sources().enumerate().filter(|(_, (_, format))| format.audio().is_some());
+        if let Some((index, (id, _))) = audio.nth(1) {
             return Err(EngineError::new(
                 ErrorCode::NotInThisVersion,
-                format!("\"{id}\": a second source of a session is not in this version"),
+                format!("\"{id}\": a second source of audio of a session is not in this version"),
             )
-            .with_field("sources[1]"));
+            .with_field(format!("sources[{index}]")));
         }
         self.lock().insert(name.to_owned(), Arc::new(plan));
         Ok(())

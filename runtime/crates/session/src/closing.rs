@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use remotemedia_core::{Key, Micros};
+use remotemedia_core::{Key, Micros, StreamId};
 use remotemedia_wire::ResultBody;
 
 use crate::events::Notification;
@@ -66,9 +66,10 @@ impl Sessions {
     fn stop_input(&mut self, now: Micros, key: Key) {
         let Some(participant) = self.peers.get_mut(key) else { return };
         let Some(session) = self.sessions.get_mut(participant.session) else { return };
-        for track in std::mem::take(&mut participant.tracks) {
-            self.executor.close_stream(now, session.instance, track.stream);
-            session.end_stream(track.stream);
+        participant.tracks.clear();
+        let streams: Vec<StreamId> = session.open_streams(key).map(|stream| stream.id).collect();
+        for stream in streams {
+            session.close_stream(now, &mut self.executor, stream);
         }
         self.publish_outputs(now);
     }
@@ -77,14 +78,11 @@ impl Sessions {
     pub(crate) fn close_unused_tracks(&mut self, now: Micros, key: Key) {
         let Some(participant) = self.peers.get_mut(key) else { return };
         let Some(session) = self.sessions.get_mut(participant.session) else { return };
-        let sections = participant.peer.audio();
+        let places = &participant.places;
         participant.tracks.retain(|track| {
-            let used = sections
-                .iter()
-                .any(|section| *section.mid == *track.mid && section.direction.receives());
+            let used = places.of(&track.mid).is_some();
             if !used {
-                self.executor.close_stream(now, session.instance, track.stream);
-                session.end_stream(track.stream);
+                session.close_stream(now, &mut self.executor, track.stream);
             }
             used
         });

@@ -44,8 +44,8 @@ impl Sessions {
             }
             Ok(Control::Flush { id }) => {
                 // Their own streams only: the others go on speaking.
-                for track in &participant.tracks {
-                    self.executor.flush_stream(now, instance, track.stream);
+                for stream in session.open_streams(key) {
+                    self.executor.flush_stream(now, instance, stream.id);
                 }
                 // What came out of it goes before the answer.
                 self.publish_outputs(now);

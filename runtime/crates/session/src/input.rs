@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotemedia_core::{ErrorCode, FrameMeta, Key, Micros};
-use remotemedia_executor::{Executor, MAX_STREAMS};
+use remotemedia_core::{ErrorCode, FrameMeta, Key, Micros, Piece};
+use remotemedia_executor::Executor;
 use remotemedia_media::{Receiver, ReceiverConfig, RtpHeader};
 use remotemedia_peer::{CloseReason, PeerEvent};
 use remotemedia_wire::{Metrics, NodeInfo, Ready, ResultBody};
@@ -13,6 +13,7 @@ use crate::participant::{End, MAX_CONTROL_WAITING, MAX_TRACKS, Participant, TICK
 use crate::publish::{About, To};
 use crate::session::Session;
 use crate::sessions::Sessions;
+use crate::sources::AudioSource;
 
 /// A track that has given no frame for so long sends no more, until it does again.
 const QUIET: Duration = Duration::from_secs(2);
@@ -36,7 +37,7 @@ impl Sessions {
         for track in &mut participant.tracks {
             if track.receiver.poll_timeout().is_some_and(|deadline| deadline <= now) {
                 track.receiver.handle_timeout(now);
-                if let Some(session) = self.sessions.get(session) {
+                if let Some(session) = self.sessions.get_mut(session) {
                     push_frames(now, track, session, &mut self.executor);
                 }
             }
@@ -136,7 +137,7 @@ impl Sessions {
         let known = participant.tracks.iter().position(|track| track.mid == *mid);
         let index = match known {
             Some(index) => index,
-            None => match open_track(key, participant, session, &mut self.executor, mid) {
+            None => match open_track(now, key, participant, session, &mut self.executor, mid) {
                 Some(index) => index,
                 None => {
                     participant.ignored += 1;
@@ -216,19 +217,23 @@ impl Sessions {
     }
 }
 
-/// Begins a stream for a track that sends for the first time; nothing where there are too many.
+/// Takes up a track that sends for the first time; nothing where there are too many.
 fn open_track(
+    now: Micros,
     key: Key,
     participant: &mut Participant,
     session: &mut Session,
     executor: &mut Executor,
     mid: &Arc<str>,
 ) -> Option<usize> {
-    let open = session.streams.iter().filter(|stream| stream.open).count();
-    if participant.tracks.len() >= MAX_TRACKS || open >= MAX_STREAMS {
+    let sources = session.sources.audio.len();
+    if sources == 0 || participant.tracks.len() >= MAX_TRACKS.max(sources) {
         return None;
     }
-    let receiver = match Receiver::new(ReceiverConfig::new(session.source)) {
+    let place = participant.places.of(mid)?;
+    let source = place % sources;
+    let format = session.sources.audio[source].format;
+    let receiver = match Receiver::new(ReceiverConfig::new(format)) {
         Ok(receiver) => receiver,
         Err(error) => {
             let reason = format!("a track cannot be decoded: {error}");
@@ -236,11 +241,15 @@ fn open_track(
             return None;
         }
     };
-    let stream = session.add_stream(key, &participant.name, participant.tracks.len());
-    executor.open_stream(session.instance, stream);
+    let name = participant.name.clone();
+    let stream = session.open_stream(now, executor, key, &name, place / sources)?;
+    // Where its own media time begins in that of the stream, on the grid of samples.
+    let samples = format.rate.samples_in(stream.pts_us(now));
     participant.tracks.push(Track {
         mid: mid.clone(),
-        stream,
+        stream: stream.id,
+        source,
+        shift_us: format.rate.micros_of(samples),
         receiver,
         heard: Micros::ZERO,
         flushed: true,
@@ -249,13 +258,14 @@ fn open_track(
 }
 
 /// Hands a track's finished frames to the executor.
-fn push_frames(now: Micros, track: &mut Track, session: &Session, executor: &mut Executor) {
-    let format = session.source;
+fn push_frames(now: Micros, track: &mut Track, session: &mut Session, executor: &mut Executor) {
+    let AudioSource { index, format, .. } = session.sources.audio[track.source];
     while let Some(frame) = track.receiver.poll_frame() {
+        let Some(stream) = session.stream_mut(track.stream) else { return };
         let meta = FrameMeta {
             stream: track.stream,
-            seq: frame.seq,
-            pts_us: frame.pts_us,
+            seq: stream.count(),
+            pts_us: frame.pts_us + track.shift_us,
             rtp_timestamp: frame.rtp_timestamp,
             arrival: frame.arrival,
             capture_ntp_us: frame.capture_ntp_us,
@@ -265,7 +275,7 @@ fn push_frames(now: Micros, track: &mut Track, session: &Session, executor: &mut
             concealed: frame.concealed,
             format,
         };
-        executor.push(now, session.instance, &meta, frame.samples);
+        executor.push_to(now, session.instance, index, &meta, Piece::Audio(frame.samples));
         (track.heard, track.flushed) = (now, false);
     }
 }

@@ -27,7 +27,9 @@ mod publish;
 mod router;
 mod session;
 mod sessions;
+mod sources;
 mod stats;
+mod streams;
 mod timers;
 mod voice;
 

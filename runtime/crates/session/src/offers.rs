@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use remotemedia_core::{AudioFormat, ErrorCode, Key, Micros};
-use remotemedia_executor::Plan;
-use remotemedia_media::{Receiver, ReceiverConfig};
-use remotemedia_peer::sdp::{MediaWants, Want};
+use remotemedia_peer::sdp::MediaWants;
 use remotemedia_peer::{Peer, PeerConfig, Seed};
 use remotemedia_wire::MAX_CONTROL_BYTES;
 
@@ -17,6 +15,8 @@ use crate::participant::{Allowance, End, Participant, Phase, TICK};
 use crate::router::Routes;
 use crate::session::Session;
 use crate::sessions::Sessions;
+use crate::sources::Sources;
+use crate::streams::Places;
 use crate::voice::{Sink, Voice, sent_channels};
 
 impl Sessions {
@@ -69,17 +69,17 @@ impl Sessions {
             ));
         }
         // A pipeline takes its audio from someone, and at first there is nobody else.
-        let receive = source_of(&request.plan)?;
+        let sources = Sources::of(&request.plan)?;
         let send = sent_channels(&Sink::all(&request.plan));
-        let wants = MediaWants { audio: Want::Required, send };
-        let (peer, sdp) = self.answer(now, &request.sdp, wants, receive)?;
+        let wants = MediaWants { audio: sources.want(), send };
+        let (peer, sdp) = self.answer(now, &request.sdp, wants, sources.receive())?;
         let id: Arc<str> = request.session_id.as_str().into();
         let instance = self.executor.create(request.plan.clone());
         let session = Session::new(
             id.clone(),
             request.pipeline.clone(),
             request.plan.clone(),
-            receive,
+            sources,
             instance,
             request.audience,
             now,
@@ -109,8 +109,8 @@ impl Sessions {
                 format!("the session has {max} participants, which is the most that it may have"),
             ));
         }
-        let receive = session.source;
-        let wants = MediaWants { audio: Want::Optional, send: sent_channels(&session.sinks) };
+        let receive = session.sources.receive();
+        let wants = session.wants_of_others();
         let (peer, sdp) = self.answer(now, &request.sdp, wants, receive)?;
         Ok(self.enter(now, key, Entry::new(request), peer, sdp))
     }
@@ -128,7 +128,7 @@ impl Sessions {
             return Err(SessionError::new(ErrorCode::Conflict, "the connection is closing"));
         }
         // Who has muted their track keeps their place.
-        let wants = MediaWants { audio: Want::Optional, send: sent_channels(&session.sinks) };
+        let wants = session.wants_of_others();
         let sdp = participant.peer.renegotiate(now, &request.sdp, &wants)?;
         let reply = OfferReply {
             sdp,
@@ -140,6 +140,7 @@ impl Sessions {
         for ufrag in participant.peer.local_ufrags() {
             self.router.add_ufrag(&mut participant.routes, key, ufrag);
         }
+        participant.place_tracks();
         self.close_unused_tracks(now, key);
         self.pump(now, key);
         Ok(reply)
@@ -155,19 +156,21 @@ impl Sessions {
         let unknown = || SessionError::unknown("peer", &request.pc_id);
         let participant = self.peers.get(old).ok_or_else(unknown)?;
         let session = participant.session;
-        let (receive, send) = match self.sessions.get(session) {
+        let (mut wants, required, receive) = match self.sessions.get(session) {
             Some(session) if session.closing.is_none() => {
-                (session.source, sent_channels(&session.sinks))
+                let sources = &session.sources;
+                (session.wants_of_others(), sources.want(), sources.receive())
             }
             _ => return Err(SessionError::new(ErrorCode::Conflict, "the session is ending")),
         };
+        if !participant.joined {
+            wants.audio = required;
+        }
         let entry = Entry {
             pc_id: participant.pc_id.clone(),
             named: Some((participant.name.clone(), participant.joined)),
             offers: participant.offers,
         };
-        let audio = if participant.joined { Want::Optional } else { Want::Required };
-        let wants = MediaWants { audio, send };
         let (peer, sdp) = self.answer(now, &request.sdp, wants, receive)?;
         let reply = self.enter(now, session, entry, peer, sdp);
         self.cut(now, old, End::new("replaced by a new connection"));
@@ -216,6 +219,7 @@ impl Sessions {
             connected: false,
             peer,
             routes: Routes::default(),
+            places: Places::default(),
             tracks: Vec::new(),
             voice,
             outbox,
@@ -233,6 +237,7 @@ impl Sessions {
         });
         session.participants.push(key);
         if let Some(participant) = self.peers.get_mut(key) {
+            participant.place_tracks();
             for ufrag in participant.peer.local_ufrags() {
                 self.router.add_ufrag(&mut participant.routes, key, ufrag);
             }
@@ -258,15 +263,9 @@ impl Entry {
     }
 }
 
-/// What tracks are decoded to for a plan; refuses one whose first source no track can feed.
-fn source_of(plan: &Plan) -> Result<AudioFormat, SessionError> {
-    let refused = |why: String| {
-        SessionError::new(
-            ErrorCode::NoCommonCodec,
-            format!("the pipeline's source cannot be fed by a track: {why}"),
-        )
-    };
-    let format = plan.source_format().ok_or_else(|| refused("it takes data".into()))?;
-    Receiver::new(ReceiverConfig::new(format)).map_err(|error| refused(error.to_string()))?;
-    Ok(format)
+impl Session {
+    /// Of who does not open the session.
+    fn wants_of_others(&self) -> MediaWants {
+        MediaWants { audio: self.sources.want_of_others(), send: sent_channels(&self.sinks) }
+    }
 }

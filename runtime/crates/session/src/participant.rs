@@ -11,12 +11,14 @@ use remotemedia_peer::{ChannelId, Peer, SendError};
 
 use crate::outbox::{Link, Outbox, SlowReader};
 use crate::router::Routes;
+use crate::streams::Places;
 use crate::voice::Voice;
 
 /// Control messages of a client that wait; further ones are answered with `Busy`.
 pub const MAX_CONTROL_WAITING: usize = 64;
 
-/// Tracks of one participant that are received; packets of further ones are ignored, counted.
+/// Tracks of one participant that are received, or as many as the pipeline has sources where those
+/// are more; packets of further ones are ignored, counted.
 pub const MAX_TRACKS: usize = 8;
 
 /// Renegotiations and restarts of one connection that are taken at once; then it is one each
@@ -33,6 +35,10 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Track {
     pub(crate) mid: Arc<str>,
     pub(crate) stream: StreamId,
+    /// What it feeds of it, among the sources that take audio.
+    pub(crate) source: usize,
+    /// Where its own media time begins in that of the stream.
+    pub(crate) shift_us: u64,
     pub(crate) receiver: Receiver,
     /// When it gave its last frame.
     pub(crate) heard: Micros,
@@ -103,6 +109,9 @@ pub(crate) struct Participant {
     pub(crate) connected: bool,
     pub(crate) peer: Peer,
     pub(crate) routes: Routes,
+    /// The numbers of its tracks.
+    pub(crate) places: Places,
+    /// Those of them that have sent something.
     pub(crate) tracks: Vec<Track>,
     /// What it hears, where the pipeline has audio for it.
     pub(crate) voice: Option<Voice>,
@@ -142,6 +151,13 @@ impl Participant {
             .chain(self.peer.poll_timeout())
             .chain(phase)
             .min()
+    }
+
+    /// Numbers its tracks as was negotiated.
+    pub(crate) fn place_tracks(&mut self) {
+        let sections = self.peer.audio().iter();
+        let sending = sections.filter(|section| section.direction.receives());
+        self.places.agree(sending.map(|section| section.mid.as_str()));
     }
 
     pub(crate) fn is_active(&self) -> bool {

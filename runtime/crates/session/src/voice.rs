@@ -316,8 +316,8 @@ impl Sessions {
     pub(crate) fn interrupt_voices(&mut self, now: Micros, key: Key) {
         let Some(participant) = self.peers.get(key) else { return };
         let session_key = participant.session;
-        let own: Vec<StreamId> = participant.tracks.iter().map(|track| track.stream).collect();
         let Some(session) = self.sessions.get_mut(session_key) else { return };
+        let own: Vec<StreamId> = session.open_streams(key).map(|stream| stream.id).collect();
         let concerned = |stream: StreamId| own.is_empty() || own.contains(&stream);
         session.waiting.retain(|waiting| !concerned(waiting.stream));
         for other in session.participants.clone() {

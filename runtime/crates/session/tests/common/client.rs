@@ -238,7 +238,7 @@ impl Client {
                 PeerEvent::Connected => {
                     self.connected = Some(now);
                     self.open_channels(now);
-                    if self.wish.speaker.is_some() {
+                    if self.wish.speaker.is_some() && self.peer.sending().is_some() {
                         self.next_packet = Some(now);
                     }
                 }

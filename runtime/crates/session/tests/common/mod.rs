@@ -22,7 +22,9 @@ use remotemedia_session::{
 pub use client::{Client, Received, Speaker, Wish, packets};
 pub use ear::{Ear, Whistle};
 pub use network::{Network, Path};
-pub use plans::{echo, energy, level, python, python_text, silero, talker};
+pub use plans::{
+    anything, echo, energy, level, level_and_text, python, python_text, silero, talker, text,
+};
 
 pub const SERVER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 9_000);

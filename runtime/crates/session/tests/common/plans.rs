@@ -91,3 +91,53 @@ pub fn talker() -> Arc<Plan> {
     let sink = node("out", "sink", "native", 16_000, json!({}));
     plan("talker", 16_000, &[talk, sink], &[("$source", "talk"), ("talk", "out")])
 }
+
+/// A source for each format, with a node that takes it: text of data, the level of audio.
+fn fed_by(name: &str, sources: &[(&str, Value)]) -> Arc<Plan> {
+    let data = json!({"type": "data"});
+    let mut nodes = Vec::new();
+    let mut edges = Vec::new();
+    for (id, format) in sources {
+        let (kind, params, outputs) = match format == &data {
+            true => (
+                "text",
+                json!({"operation": "uppercase"}),
+                json!([{"port": "out", "format": data}]),
+            ),
+            false => ("level", json!({"interval_ms": 50}), json!([])),
+        };
+        let input = if kind == "text" { &data } else { format };
+        nodes.push(json!({"id": format!("{kind}-{id}"), "kind": kind, "runtime": "native",
+            "params": params, "inputs": [{"port": "in", "format": input}], "outputs": outputs}));
+        edges.push(json!({"from": {"node": "$source", "port": id},
+            "to": {"node": format!("{kind}-{id}"), "port": "in"}}));
+    }
+    let sources: Vec<Value> =
+        sources.iter().map(|(id, format)| json!({"id": id, "format": format})).collect();
+    let manifest = json!({"version": "resolved/1", "name": name, "sources": sources,
+        "nodes": nodes, "edges": edges});
+    Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
+}
+
+/// Nothing but data goes in.
+pub fn text() -> Arc<Plan> {
+    fed_by("text", &[("words", json!({"type": "data"}))])
+}
+
+/// Data and audio go in.
+pub fn level_and_text() -> Arc<Plan> {
+    let audio = json!({"type": "audio", "rate": 48_000, "channels": 1});
+    fed_by("both", &[("words", json!({"type": "data"})), ("input", audio)])
+}
+
+/// Audio or data goes in, as who takes part likes.
+pub fn anything() -> Arc<Plan> {
+    let any = json!({"type": "any", "rate": 16_000, "channels": 1});
+    let params = json!({"entry": "user:shout", "mailbox_frames": 50, "mailbox_ms": 1000});
+    let shout = json!({"id": "shout", "kind": "python", "runtime": "python", "params": params,
+        "inputs": [{"port": "in", "format": any}], "outputs": [{"port": "out", "format": any}]});
+    let manifest = json!({"version": "resolved/1", "name": "anything",
+        "sources": [{"id": "input", "format": any}], "nodes": [shout],
+        "edges": [{"from": {"node": "$source", "port": "input"}, "to": {"node": "shout", "port": "in"}}]});
+    Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
+}
