@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use remotemedia_core::{ErrorCode, ResolvedManifest};
+use remotemedia_core::{ErrorCode, PortFormat, ResolvedManifest};
 use remotemedia_executor::Plan;
 
 use crate::EngineError;
@@ -19,8 +19,8 @@ impl Pipelines {
         let plan = Plan::compile(&ResolvedManifest::from_json(resolved_json)?)?;
         // The tracks of a participant are streams of the first source of audio: another would be
         // silent for ever, and what mixes them would wait.
-        let mut audio = plan.sources().enumerate().filter(|(_, (_, format))| format.audio().is_some());
-        if let Some((index, (id, _))) = audio.nth(1) {
+        let takes_audio = |(_, (_, format)): &(usize, (_, PortFormat))| format.audio().is_some();
+        if let Some((index, (id, _))) = plan.sources().enumerate().filter(takes_audio).nth(1) {
             return Err(EngineError::new(
                 ErrorCode::NotInThisVersion,
                 format!("\"{id}\": a second source of audio of a session is not in this version"),
