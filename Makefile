@@ -136,7 +136,7 @@ soak: setup ## connects and leaves for a long time; everything must return to ze
 coverage: setup-test $(CARGO_LLVM_COV) ## lines and branches of Python (90 % at least), lines of Rust
 	@$(RUN) pytest sdk/tests signaling/tests --cov --cov-report=term:skip-covered
 	@rustup component add llvm-tools >/dev/null 2>&1 || true
-	@$(CARGO_LLVM_COV) llvm-cov $(MANIFEST) --workspace --locked --summary-only
+	@$(CARGO_LLVM_COV) llvm-cov $(MANIFEST) --workspace --locked --summary-only --ignore-filename-regex tests/bench
 
 .PHONY: fuzz
 fuzz: check-tools $(CARGO_FUZZ) ## every fuzz target for FUZZ_SECONDS
