@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,14 +58,14 @@ MINUTE = 60 * 16_000
 
 
 @pytest.fixture(params=["native", "python"])
-def backend(request, monkeypatch):
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run by the native runtime, and by the twin."""
     if request.param == "python":
         monkeypatch.setenv("REMOTEMEDIA_USE_RUST", "0")
 
 
 @pytest.fixture(scope="module")
-def talks(tmp_path_factory):
+def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write files of five minutes and of three hours in which half of each minute is loud."""
     folder = tmp_path_factory.mktemp("talks")
     (folder / "segment.yaml").write_text(SEGMENT)
@@ -77,7 +79,7 @@ def talks(tmp_path_factory):
 
 
 @pytest.mark.usefixtures("backend")
-def test_many_runs_leave_nothing_behind():
+def test_many_runs_leave_nothing_behind() -> None:
     done = subprocess.run(
         [sys.executable, "-c", MANY_RUNS], capture_output=True, text=True, check=False
     )
@@ -85,7 +87,7 @@ def test_many_runs_leave_nothing_behind():
     assert int(done.stdout) < 512 * 1024, "100 bytes a run"
 
 
-def peak_kib(folder, minutes):
+def peak_kib(folder: Path, minutes: int) -> tuple[int, list[dict[str, Any]]]:
     """Run the command line over a file; give how much memory it took, and the lines written."""
     command = ["run", "segment.yaml", f"{minutes}.flac", "-o", f"{minutes}.jsonl"]
     done = subprocess.run(
@@ -101,7 +103,9 @@ def peak_kib(folder, minutes):
 
 
 @pytest.mark.usefixtures("backend")
-def test_a_file_of_three_hours_takes_no_more_memory_than_one_of_minutes(talks):
+def test_a_file_of_three_hours_takes_no_more_memory_than_one_of_minutes(
+    talks: Path,
+) -> None:
     short_kib, short = peak_kib(talks, 5)
     long_kib, long = peak_kib(talks, 180)
     kinds = [each["type"] for each in long]
