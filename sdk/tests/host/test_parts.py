@@ -20,7 +20,7 @@ from remotemedia.formats import AudioFormat
 from remotemedia.host.python import check_manifest, engine, messages, outbox, run_offline
 from remotemedia.host.python.control import Refused, parse_control
 from remotemedia.host.python.faults import RuntimeFault
-from remotemedia.host.python.instance import Instance, Program
+from remotemedia.host.python.instance import Instance, Losses, Program
 from remotemedia.host.python.loop import MediaLoop
 from remotemedia.host.python.mailbox import BREAKER_PAUSE_US
 from remotemedia.host.python.outbox import Outbox, SlowReader
@@ -272,6 +272,43 @@ def test_frames_that_wait_too_long_are_lost():
     push(made, 10)
     assert list(made.take_work(2_000_000)) == []
     assert made.stats.overrun == 10
+
+
+def test_a_frame_that_never_reached_its_node_is_lost_and_makes_room():
+    made = instance(mine)
+    push(made, 30)
+    held = list(made.take_work(0))
+    for work in held[:10]:
+        made.lose(0, work.token)
+    assert [each["data"]["code"] for each in told(made)] == ["RM-5002"]
+    assert [work.stamp.seq for work in made.take_work(0)] == list(range(16, 26))
+    made.complete(0, held[0].token, [LaneData(1)])
+    assert told(made) == []
+    assert (made.stats.overrun, made.stats.failures, made.stats.skipped) == (10, 0, 0)
+    made.interrupt()
+    made.lose(0, held[10].token)
+    made.lose(0, held[10].token)
+    assert (made.stats.overrun, made.stats.interrupted) == (10, 4 + 1)
+
+
+def test_losses_are_told_once():
+    made, losses = instance(mine), Losses()
+    push(made, 51)
+    held = list(made.take_work(0))
+    for work in held[:5]:
+        made.complete(0, work.token, LaneFailure("no"))
+    for _ in range(2):
+        made.tally(losses)
+    assert losses == Losses(node_failed=5, node_overrun=1, node_skipped=34)
+    made.interrupt()
+    made.complete(0, held[5].token, [])
+    made.tally(losses)
+    assert losses.node_interrupted == 1
+    made.lose(0, held[6].token)
+    made.tally(losses)
+    assert losses == Losses(node_failed=5, node_overrun=1, node_skipped=34, node_interrupted=2), (
+        "it makes no difference how"
+    )
 
 
 def test_frames_beyond_what_python_holds_are_lost_themselves():

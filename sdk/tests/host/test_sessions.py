@@ -327,6 +327,9 @@ async def test_a_node_that_fails_harms_nobody(host, client):
     await client.more("level", 20)
     graph = (await host.session(client.session))["graph"]
     assert (graph["failures"] >= 5, graph["skipped"] > 0) == (True, True)
+    figures = host.counters()
+    for cause, least in (("failed", 5), ("skipped", graph["skipped"]), ("overrun", 0)):
+        assert figures[f'remotemedia_dropped_total{{cause="node_{cause}"}}'] >= least
 
 
 async def test_results_larger_than_a_client_takes(host, client):
@@ -374,9 +377,10 @@ async def test_it_is_ready_and_counts(host, client):
     assert (figures["remotemedia_live_sessions"], figures["remotemedia_live_peers"]) == (1, 1)
 
 
-async def test_frames_that_no_lane_takes_are_failures(host, client, monkeypatch):
+async def test_frames_that_no_lane_takes_are_lost_and_counted(host, client, monkeypatch):
     monkeypatch.setattr(host._engine._lane, "_limit", 0)
     await client.open(pipeline="loud")
     (error, *_) = await client.wait("error")
-    assert error["data"]["code"] == "RM-5001"
+    assert error["data"]["code"] == "RM-5002"
+    assert host.counters()['remotemedia_dropped_total{cause="lane_items"}'] > 0
     assert "too many frames wait" in error["data"]["message"]

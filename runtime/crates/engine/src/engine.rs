@@ -15,17 +15,17 @@ use crate::command::{Answer, Command, MAX_WAITING_COMMANDS, Reply};
 use crate::config::{EngineConfig, Limits};
 use crate::ids::{PEER_PREFIX, SESSION_PREFIX, fresh_id, parse_reactor, random};
 use crate::lane::{LaneDone, LaneItem};
+use crate::outlets::Outlets;
 use crate::pipelines::Pipelines;
 use crate::published::Published;
-use crate::queue::WakeQueue;
-use crate::reactor::{Outlets, Reactor, ReactorParts};
+use crate::reactor::{Reactor, ReactorParts};
 use crate::{EngineError, EngineStartError};
 
 /// How long a caller waits for a reactor before it is told that something is wrong.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Work items waiting for Python over all sessions. The executor's mailboxes bound each node; this
-/// bounds their sum: beyond it the oldest item goes and is reported as lost.
+/// bounds their sum: beyond it the oldest item goes, a frame that its node's mailbox has lost.
 const MAX_WAITING_LANE_ITEMS: usize = 16_384;
 
 /// Notifications waiting for the control plane: beyond it the oldest event of an observed session
@@ -64,17 +64,11 @@ pub struct Counters {
 /// What was lost since the start, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Dropped {
-    /// Results larger than a client takes.
-    pub results_too_large: u64,
-    /// Datagrams that belonged to no connection.
-    pub stray_datagrams: u64,
-    /// Notifications that nobody read.
-    pub notifications: u64,
-    /// Work for Python nodes that nobody fetched.
+    /// By the sessions.
+    #[serde(flatten)]
+    pub sessions: Losses,
+    /// Work for Python nodes that nobody fetched in time, whoever lost it.
     pub lane_items: u64,
-    /// Packets' worth of audio that participants missed: too much waited, or a reactor came too
-    /// late.
-    pub audio_packets: u64,
 }
 
 #[derive(Debug)]
@@ -109,11 +103,9 @@ impl Engine {
         let identity = Arc::new(
             Identity::generate().map_err(|error| EngineStartError::Identity(error.to_string()))?,
         );
-        let outlets = Arc::new(Outlets {
-            lane: WakeQueue::new(MAX_WAITING_LANE_ITEMS).map_err(EngineStartError::Io)?,
-            notifications: WakeQueue::new(MAX_WAITING_NOTIFICATIONS)
-                .map_err(EngineStartError::Io)?,
-        });
+        let (items, reactors) = (MAX_WAITING_LANE_ITEMS, config.reactor_count());
+        let outlets = Outlets::new(items, MAX_WAITING_NOTIFICATIONS, reactors);
+        let outlets = Arc::new(outlets.map_err(EngineStartError::Io)?);
         let mut engine = Self {
             reactors: Vec::new(),
             pipelines: Pipelines::default(),
@@ -121,7 +113,7 @@ impl Engine {
             limits: config.limits,
             draining: AtomicBool::new(false),
         };
-        for index in 0..config.reactor_count() {
+        for index in 0..reactors {
             let index = u8::try_from(index).unwrap_or(u8::MAX);
             let (commands, inbox) = mpsc::channel(MAX_WAITING_COMMANDS);
             let published = Arc::new(Published::default());
@@ -341,15 +333,10 @@ impl Engine {
             live += reactor.published.live();
             lost += reactor.published.losses();
         }
+        lost.notifications += self.outlets.notifications.dropped();
         Counters {
             live,
-            dropped: Dropped {
-                results_too_large: lost.results_too_large,
-                stray_datagrams: lost.stray_datagrams,
-                notifications: lost.notifications + self.outlets.notifications.dropped(),
-                lane_items: self.outlets.lane.dropped(),
-                audio_packets: lost.audio_packets,
-            },
+            dropped: Dropped { sessions: lost, lane_items: self.outlets.lane.dropped() },
         }
     }
 
@@ -504,7 +491,7 @@ mod tests {
         // Each question takes a turn.
         let told = (0..10_000).any(|_| {
             engine.live_objects().unwrap();
-            engine.counters().dropped.stray_datagrams == 1
+            engine.counters().dropped.sessions.stray_datagrams == 1
         });
         assert!(told, "{:?}", engine.counters());
     }

@@ -20,6 +20,7 @@ mod error;
 mod ids;
 mod lane;
 mod offline;
+mod outlets;
 mod pipelines;
 mod published;
 mod queue;

@@ -19,6 +19,10 @@ pub(crate) struct Published {
     stray_datagrams: AtomicU64,
     notifications: AtomicU64,
     audio_packets: AtomicU64,
+    node_failed: AtomicU64,
+    node_overrun: AtomicU64,
+    node_skipped: AtomicU64,
+    node_interrupted: AtomicU64,
 }
 
 impl Published {
@@ -33,12 +37,24 @@ impl Published {
         self.streams.store(streams, Relaxed);
         self.addresses.store(addresses, Relaxed);
         self.in_flight.store(in_flight, Relaxed);
-        let Losses { results_too_large, stray_datagrams, notifications, audio_packets } =
-            sessions.losses();
+        let Losses {
+            results_too_large,
+            stray_datagrams,
+            notifications,
+            audio_packets,
+            node_failed,
+            node_overrun,
+            node_skipped,
+            node_interrupted,
+        } = sessions.losses();
         self.results_too_large.store(results_too_large, Relaxed);
         self.stray_datagrams.store(stray_datagrams, Relaxed);
         self.notifications.store(notifications, Relaxed);
         self.audio_packets.store(audio_packets, Relaxed);
+        self.node_failed.store(node_failed, Relaxed);
+        self.node_overrun.store(node_overrun, Relaxed);
+        self.node_skipped.store(node_skipped, Relaxed);
+        self.node_interrupted.store(node_interrupted, Relaxed);
     }
 
     /// For placement and admission.
@@ -63,6 +79,10 @@ impl Published {
             stray_datagrams: self.stray_datagrams.load(Relaxed),
             notifications: self.notifications.load(Relaxed),
             audio_packets: self.audio_packets.load(Relaxed),
+            node_failed: self.node_failed.load(Relaxed),
+            node_overrun: self.node_overrun.load(Relaxed),
+            node_skipped: self.node_skipped.load(Relaxed),
+            node_interrupted: self.node_interrupted.load(Relaxed),
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::clock::Clock;
 use crate::command::{Answer, Command};
 use crate::config::EngineConfig;
 use crate::lane::{LaneDone, LaneItem};
+use crate::outlets::Outlets;
 use crate::published::Published;
-use crate::queue::WakeQueue;
 use crate::socket::{Batch, MediaSocket, ReceiveBuffers, SendRun};
 use crate::{EngineError, EngineStartError};
 
@@ -31,13 +31,6 @@ const MIN_TURN: Duration = Duration::from_micros(500);
 /// How long a Silero window may wait for those of other sessions: gains a third of the CPU where
 /// there are many, costs nothing where there are few.
 const BATCH_WAIT: Duration = Duration::from_millis(1);
-
-/// What all reactors share with the engine.
-#[derive(Debug)]
-pub(crate) struct Outlets {
-    pub(crate) lane: WakeQueue<LaneItem>,
-    pub(crate) notifications: WakeQueue<Notification>,
-}
 
 /// A reactor, on its own thread.
 pub(crate) struct Reactor {
@@ -150,6 +143,9 @@ impl Reactor {
                 self.obey(next);
             }
             let now = self.clock.now();
+            for token in self.outlets.take_lost(self.index) {
+                self.sessions.lose_lane(now, token);
+            }
             self.sessions.handle_timeout(now);
             self.sessions.process(now);
             // Read again: `latency_ms` is to hold what processing took.
@@ -224,7 +220,7 @@ impl Reactor {
             work.push_back(LaneItem { reactor: self.index, work: item });
         }
         if !work.is_empty() {
-            self.outlets.lane.push_all(work, |_| true);
+            self.outlets.push_work(work);
         }
         let mut news = VecDeque::new();
         while let Some(notification) = self.sessions.poll_notification() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::chance::Chance;
 use crate::instance::{Instance, InstanceId, InstanceStats, Place, RunFailure};
+use crate::lost::NodeLosses;
 use crate::mailbox::Mailbox;
 use crate::metrics::NodeMetrics;
 use crate::node::{Context, Item};
@@ -95,6 +96,7 @@ pub struct Executor {
     pub(crate) retries: BTreeSet<(Micros, InstanceId, usize)>,
     pub(crate) chance: Chance,
     streams: usize,
+    pub(crate) losses: NodeLosses,
     pub(crate) shared: Shared,
 }
 
@@ -110,6 +112,7 @@ impl Executor {
             retries: BTreeSet::new(),
             chance: Chance::new(config.seed),
             streams: 0,
+            losses: NodeLosses::default(),
             shared,
         }
     }
@@ -124,6 +127,7 @@ impl Executor {
     /// Frees an instance with its streams; its work that is under way is forgotten, and what its
     /// tokens bring later is ignored.
     pub fn remove(&mut self, id: InstanceId) {
+        self.tally(id);
         let Some(instance) = self.instances.remove(id.0) else { return };
         for mailbox in instance.mailboxes.iter().flatten() {
             for key in mailbox.in_flight() {
@@ -195,6 +199,7 @@ impl Executor {
             Walk { now, id, instance, stream },
             Entry::Source(source, Item { meta: &meta, piece }),
         );
+        self.tally(id);
         if self.shared.windows.is_full() {
             self.run_batches(now);
         }
@@ -326,6 +331,7 @@ impl Executor {
         for node in 0..nodes {
             self.list(id, node);
         }
+        self.tally(id);
         epoch
     }
 

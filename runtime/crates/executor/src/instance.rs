@@ -6,6 +6,7 @@ use remotemedia_core::{FrameMeta, StreamId};
 use serde::Serialize;
 
 use crate::ends::Ends;
+use crate::lost::NodeLosses;
 use crate::mailbox::Mailbox;
 use crate::metrics::Meter;
 use crate::node::{NodeType, StreamNode};
@@ -89,6 +90,8 @@ pub(crate) struct Instance {
     pub(crate) streams: Vec<Stream>,
     pub(crate) epoch: u32,
     pub(crate) stats: InstanceStats,
+    /// What of them the executor's losses hold already.
+    pub(crate) counted: NodeLosses,
     /// By node, where they are measured.
     pub(crate) meters: Option<Vec<Meter>>,
     /// Offline, what ended the run.
@@ -111,6 +114,7 @@ impl Instance {
             streams: Vec::new(),
             epoch: 0,
             stats: InstanceStats::default(),
+            counted: NodeLosses::default(),
             meters: measured.then(|| vec![Meter::default(); plan.nodes.len()]),
             failure: None,
             plan,

@@ -43,6 +43,7 @@ mod work;
 
 pub use executor::{Clock, Executor, ExecutorConfig, ExecutorStats, MAX_STREAMS};
 pub use instance::{InstanceId, InstanceStats, RunFailure};
+pub use lost::NodeLosses;
 pub use mailbox::{BREAKER_FAILURES, BREAKER_PAUSE, MAX_IN_FLIGHT, RETRY_PAUSES};
 pub use metrics::NodeMetrics;
 pub use output::{NodeFailure, NodeResult, NodeValue, Output, OutputKind, PythonWork};

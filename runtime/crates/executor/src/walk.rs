@@ -306,7 +306,7 @@ impl Mail {
         };
         if let Offered::Overrun(lost) = mailbox.offer(self.now, letter, self.live) {
             instance.stats.overrun += lost;
-            report_overrun(self.now, self.id, instance, self.index, meta, outputs);
+            report_overrun(self.now, self.id, instance, self.index, meta, false, outputs);
         }
         let Some(mailbox) = &mut instance.mailboxes[self.index] else { return };
         if mailbox.has_work() && !mailbox.listed {

@@ -185,6 +185,7 @@ impl Executor {
         } else {
             instance.stats.interrupted += 1;
         }
+        self.tally(id);
         if end {
             self.end_python(now, id, node, meta.stream);
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::{STREAM, drain, meta, mono, node, plan, push_tone, python, vad};
 use remotemedia_core::{ErrorCode, MAX_VALUE_BYTES, Micros, Payload};
 use remotemedia_executor::{
-    BREAKER_FAILURES, Executor, ExecutorConfig, InstanceId, MAX_IN_FLIGHT, NodeFailure, NodeResult,
-    NodeValue, Output, OutputKind, PythonWork,
+    BREAKER_FAILURES, Executor, ExecutorConfig, InstanceId, MAX_IN_FLIGHT, NodeFailure, NodeLosses,
+    NodeResult, NodeValue, Output, OutputKind, PythonWork,
 };
 use serde_json::{Value, json};
 
@@ -179,12 +179,29 @@ fn live_a_frame_that_never_reached_its_node_is_lost_and_makes_room() {
     }
     let outputs = drain(&mut executor);
     assert_eq!(codes(&outputs), [ErrorCode::NodeOverrun], "once a second");
+    let OutputKind::Error { message, .. } = &outputs.last().unwrap().kind else { unreachable!() };
+    assert!(message.starts_with("too many frames wait for the server's"), "{message}");
     let next: Vec<u64> = works(&mut executor, at(30)).iter().map(|work| work.meta.seq).collect();
     assert_eq!(next, (16..26).collect::<Vec<_>>());
     executor.complete(at(30), held[0].token, value("1"));
     assert!(drain(&mut executor).is_empty(), "it is not under way any more");
     let stats = executor.instance_stats(id).unwrap();
     assert_eq!((stats.overrun, stats.failures, stats.skipped), (10, 0, 0), "no breaker opened");
+    assert_eq!(executor.losses(), NodeLosses::default(), "its driver knows");
+}
+
+#[test]
+fn losses_are_those_of_all_instances_that_there_ever_were() {
+    let (mut executor, id) = start(ExecutorConfig::live());
+    (0..51).for_each(|index| push(&mut executor, id, index));
+    let held = works(&mut executor, at(51));
+    held[..5].iter().for_each(|work| executor.complete(at(51), work.token, failure()));
+    let losses = NodeLosses { failed: 5, overrun: 1, skipped: 34, interrupted: 0 };
+    assert_eq!(executor.losses(), losses);
+    executor.interrupt(id);
+    executor.complete(at(52), held[5].token, value("1"));
+    executor.remove(id);
+    assert_eq!(executor.losses(), NodeLosses { interrupted: 1, ..losses });
 }
 
 #[test]

@@ -170,6 +170,14 @@ pub struct Losses {
     /// Audio on its way to participants, in packets of 20 ms: too much waited, or the reactor came
     /// too late.
     pub audio_packets: u64,
+    /// Frames that a node failed on.
+    pub node_failed: u64,
+    /// Frames whose node was too slow for them.
+    pub node_overrun: u64,
+    /// Frames whose node rested after failures.
+    pub node_skipped: u64,
+    /// Frames that an interrupt made worthless.
+    pub node_interrupted: u64,
 }
 
 impl AddAssign for Losses {
@@ -178,6 +186,10 @@ impl AddAssign for Losses {
         self.stray_datagrams += other.stray_datagrams;
         self.notifications += other.notifications;
         self.audio_packets += other.audio_packets;
+        self.node_failed += other.node_failed;
+        self.node_overrun += other.node_overrun;
+        self.node_skipped += other.node_skipped;
+        self.node_interrupted += other.node_interrupted;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remotemedia_core::{Arena, Key, Micros};
-use remotemedia_executor::{Executor, InstanceStats};
+use remotemedia_executor::{Executor, InstanceStats, NodeLosses};
 use remotemedia_media::Sender;
 use serde::Serialize;
 
@@ -158,11 +158,16 @@ impl Sessions {
     /// What was lost since the beginning.
     #[must_use]
     pub fn losses(&self) -> Losses {
+        let NodeLosses { failed, overrun, skipped, interrupted } = self.executor.losses();
         Losses {
             results_too_large: self.results_too_large,
             stray_datagrams: self.router.strays,
             notifications: self.notifications.dropped,
             audio_packets: self.audio_lost.as_millis() as u64 / 20,
+            node_failed: failed,
+            node_overrun: overrun,
+            node_skipped: skipped,
+            node_interrupted: interrupted,
         }
     }
 }

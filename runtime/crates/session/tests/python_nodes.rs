@@ -87,6 +87,8 @@ fn a_node_that_always_fails_is_rested_and_the_others_go_on() {
     assert!(client.count("vad") > 300);
     let stats = world.server.get(world.now, &client.reply().session_id).unwrap();
     assert!(stats.graph.skipped > 200, "{:?}", stats.graph);
+    let losses = world.server.losses();
+    assert_eq!((losses.node_failed, losses.node_skipped), (6, stats.graph.skipped));
 }
 
 #[test]
@@ -100,6 +102,24 @@ fn a_node_that_never_answers_loses_frames_and_says_so() {
     assert!(errors.iter().all(|one| one.json["data"]["code"] == "RM-5002"));
     assert!(client.count("vad") > 200);
     assert!(world.held.len() <= remotemedia_executor::MAX_IN_FLIGHT);
+}
+
+#[test]
+fn frames_that_the_lane_loses_are_lost_by_their_node_and_the_next_are_handed_out() {
+    let mut world = World::new(8);
+    let client = world.open(&python(), Wish::speaking());
+    for _ in 0..5 {
+        world
+            .run_until(3 * SECOND, |world| world.held.len() == remotemedia_executor::MAX_IN_FLIGHT);
+        for work in std::mem::take(&mut world.held) {
+            world.server.lose_lane(world.now, work.token);
+        }
+    }
+    let client = &world.clients[client];
+    assert!(client.of_type("error").iter().all(|one| one.json["data"]["code"] == "RM-5002"));
+    let stats = world.server.get(world.now, &client.reply().session_id).unwrap();
+    assert_eq!(stats.graph.overrun, 5 * remotemedia_executor::MAX_IN_FLIGHT as u64);
+    assert_eq!(world.server.losses().node_overrun, 0, "the lane has counted them");
 }
 
 #[test]

@@ -24,10 +24,10 @@ from remotemedia.errors import (
 )
 from remotemedia.host.python import hooks
 from remotemedia.host.python.faults import RuntimeFault, fault
-from remotemedia.host.python.instance import Program
+from remotemedia.host.python.instance import Losses, Program
 from remotemedia.host.python.loop import MediaLoop
 from remotemedia.host.python.peer import Network
-from remotemedia.host.python.session import Losses, Notification, Shared
+from remotemedia.host.python.session import Notification, Shared
 from remotemedia.host.python.sessions import Limits, Request, Sessions
 from remotemedia.host.python.wake import WakeQueue
 from remotemedia.twin.results import check
@@ -35,7 +35,7 @@ from remotemedia.twin.values import LaneFailure, LaneItem
 
 MAX_WAITING_LANE_ITEMS = 16_384
 """Frames that wait for Python nodes over all sessions; mailboxes bound each node, this their sum:
-the oldest goes and its node is told that it gave nothing."""
+the oldest goes, a frame that its node's mailbox has lost."""
 MAX_WAITING_NOTIFICATIONS = 16_384
 """Notifications that wait; then the oldest event of an observed session goes, counted."""
 REPLY_SECONDS = 10.0

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 64
 """Open streams of a session; further tracks are ignored, counted."""
+_TOO_SLOW = (
+    "the node is too slow for live audio: {frames} dropped; make it faster, or enlarge its mailbox "
+    "if it is slow only now and then"
+)
 _NOT_LIVE = "this node has no parameters that can change while it runs"
 
 
@@ -72,6 +76,19 @@ class InstanceStats:
     interrupted: int = 0
 
 
+@dataclass
+class Losses:
+    """What was lost since the start, by cause."""
+
+    results_too_large: int = 0
+    audio_packets: int = 0
+    """Audio on its way to participants: too much waited, or the loop came too late."""
+    node_failed: int = 0
+    node_overrun: int = 0
+    node_skipped: int = 0
+    node_interrupted: int = 0
+
+
 @dataclass(frozen=True)
 class PythonWork:
     """A frame for a Python node."""
@@ -111,6 +128,7 @@ class Instance:
         self._epoch = 0
         self._now_us = 0
         self.stats = InstanceStats()
+        self._counted = InstanceStats()
         for index, node in enumerate(self._plan.nodes):
             if isinstance(node.action, PythonNode):
                 params = program.node(node.id).params
@@ -130,6 +148,15 @@ class Instance:
     def figures(self) -> dict[str, int]:
         """Give what it has done."""
         return asdict(self.stats)
+
+    def tally(self, losses: Losses) -> None:
+        """Add what it lost since it was asked last."""
+        now, before = self.stats, self._counted
+        losses.node_failed += now.failures - before.failures
+        losses.node_overrun += now.overrun - before.overrun
+        losses.node_skipped += now.skipped - before.skipped
+        losses.node_interrupted += now.interrupted - before.interrupted
+        self._counted = replace(now)
 
     def open_stream(self, stream: int) -> None:
         """Begin a stream."""
@@ -206,6 +233,28 @@ class Instance:
         elif stream is not None:
             self._finish(index, letter, stream, result)
 
+    def lose(self, now_us: int, token: int) -> None:
+        """Take back a frame that was handed out and never reached its node.
+
+        It is lost like one that the mailbox had no room for, and is no failure of the node. Who
+        tells it counts it: it is not part of what `tally` adds.
+        """
+        found = self._works.pop(token, None)
+        if found is None:
+            return
+        index, letter = found
+        mailbox = self._mailboxes[index]
+        mailbox.landed()
+        if letter.epoch != self._epoch:
+            self.stats.interrupted += 1
+        else:
+            mailbox.lose()
+            self.stats.overrun += 1
+            self._counted.overrun += 1
+            why = "too many frames wait for the server's Python nodes: {frames} dropped"
+            self._report(now_us, index, letter.stream, letter.signal.stamp, why)
+        self._list(index)
+
     def configure(self, name: str, params: Mapping[str, object]) -> None:
         """Change live parameters of a node, at once and on all streams.
 
@@ -274,17 +323,18 @@ class Instance:
             return
         lost = mailbox.post(Letter(stream, port, signal, self._epoch, now_us))
         self.stats.overrun += lost
-        told = mailbox.report(now_us) if lost else 0
-        if told:
-            frames = "a frame was" if told == 1 else f"{told} frames were"
-            self._streams[stream].graph.error(
-                index,
-                signal.stamp,
-                NODE_OVERRUN,
-                f"the node is too slow for live audio: {frames} dropped; make it faster, or "
-                "enlarge its mailbox if it is slow only now and then",
-            )
+        if lost:
+            self._report(now_us, index, stream, signal.stamp, _TOO_SLOW)
         self._list(index)
+
+    def _report(self, now_us: int, index: int, stream: int, stamp: Stamp, why: str) -> None:
+        """Tell that a mailbox lost frames, once a second at most."""
+        told = self._mailboxes[index].report(now_us)
+        if not told or stream not in self._streams:
+            return
+        frames = "a frame was" if told == 1 else f"{told} frames were"
+        text = why.format(frames=frames)
+        self._streams[stream].graph.error(index, stamp, NODE_OVERRUN, text)
 
     def _list(self, index: int) -> None:
         mailbox = self._mailboxes[index]

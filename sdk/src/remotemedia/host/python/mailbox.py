@@ -85,6 +85,10 @@ class LiveMailbox:
             lost += 1
         return lost
 
+    def lose(self) -> None:
+        """Learn that a frame that was taken was lost on its way."""
+        self._unreported += 1
+
     def report(self, now_us: int) -> int:
         """Say how many lost frames an error should report now; 0 for none."""
         last = self._reported_us

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from remotemedia.formats import AudioFormat
 from remotemedia.host.python import messages
 from remotemedia.host.python.faults import RESULT_TOO_LARGE
-from remotemedia.host.python.instance import MAX_STREAMS, Instance, Program
+from remotemedia.host.python.instance import MAX_STREAMS, Instance, Losses, Program
 from remotemedia.host.python.peer import End
 from remotemedia.host.python.tracks import Piece
 from remotemedia.host.python.wake import WakeQueue
-from remotemedia.twin.values import LaneFailure, LaneItem, RunOutput
+from remotemedia.twin.values import LaneItem, RunOutput
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -45,13 +45,6 @@ class Notification:
     text: str
     may_go: bool = False
     """It may be dropped when nobody reads; beginnings and ends may not."""
-
-
-@dataclass
-class Losses:
-    """What was lost since the start, by cause."""
-
-    results_too_large: int = 0
 
 
 @dataclass(frozen=True)
@@ -202,6 +195,7 @@ class Session:
     def interrupt(self) -> None:
         """Drop what is under way, and let the Python nodes know."""
         self.instance.interrupt()
+        self.instance.tally(self._shared.losses)
         told = {"kind": "interrupted", "session": self.id}
         self._shared.notifications.put([Notification(json.dumps(told), may_go=True)])
 
@@ -265,6 +259,7 @@ class Session:
             )
         for lost in self._shared.lane.put(items) if items else ():
             asyncio.get_running_loop().call_soon(self._lost, lost.token)
+        self.instance.tally(self._shared.losses)
         if not self.instance.pending:
             self._calm.set()
 
@@ -272,7 +267,8 @@ class Session:
         """Tell a session that a frame never reached its Python node."""
         holder = self._shared.holders.pop(token, None)
         if holder is not None:
-            holder.complete(token, LaneFailure("too many frames wait for the server's nodes"))
+            holder.instance.lose(self._shared.clock(), token)
+            holder._settle()
 
     def _publish_output(self, stream: int, output: RunOutput) -> None:
         made, entry = output.message, self._streams.get(stream)
