@@ -9,27 +9,44 @@ use serde_json::Value;
 use crate::events::Notification;
 use crate::sessions::Sessions;
 
+/// A control message that has come and is answered in the next turn.
+pub(crate) struct WaitingControl {
+    pub(crate) arrival: Micros,
+    pub(crate) channel: ChannelId,
+    pub(crate) data: Bytes,
+}
+
 impl Sessions {
     /// Answers the control messages that wait.
     pub(crate) fn answer_controls(&mut self, now: Micros) {
         let mut peers = std::mem::take(&mut self.controlled);
         for key in peers.drain(..) {
-            while let Some((channel, data)) =
+            while let Some(waiting) =
                 self.peers.get_mut(key).and_then(|participant| participant.control.pop_front())
             {
-                self.answer_control(now, key, channel, &data);
+                self.answer_control(now, key, &waiting);
             }
         }
         self.controlled = peers;
     }
 
-    fn answer_control(&mut self, now: Micros, key: Key, channel: ChannelId, data: &Bytes) {
+    fn answer_control(&mut self, now: Micros, key: Key, waiting: &WaitingControl) {
+        let WaitingControl { arrival, channel, ref data } = *waiting;
         let Some(participant) = self.peers.get_mut(key) else { return };
         participant.controls += 1;
         let Some(session) = self.sessions.get(participant.session) else { return };
         let instance = session.instance;
         match parse_control(data) {
             Err(error) => self.reply_error(now, key, channel, &error),
+            Ok(control) if !participant.is_active() => {
+                let body = ReplyBody::Error {
+                    code: ErrorCode::Conflict,
+                    message: "the connection is closing",
+                    field: None,
+                    hint: None,
+                };
+                self.reply(now, key, channel, &Reply { id: control.id(), body });
+            }
             Ok(Control::Ping { id, t }) => {
                 let body = ReplyBody::Pong { t: t.as_ref() };
                 self.reply(now, key, channel, &Reply { id: id.as_ref(), body });
@@ -69,12 +86,18 @@ impl Sessions {
                     }
                 }
             }
-            Ok(Control::Input { id, .. }) => {
-                let body = ReplyBody::Error {
-                    code: ErrorCode::NotInThisVersion,
-                    message: "no node of this pipeline takes input from a message",
-                    field: Some("type"),
-                    hint: None,
+            Ok(Control::Input { id, node, data }) => {
+                let taken = self.take_data(now, arrival, key, node.as_deref(), data);
+                // What the native nodes made of it goes before the answer.
+                self.publish_outputs(now);
+                let body = match &taken {
+                    Ok(node) => ReplyBody::Accepted { node },
+                    Err(refused) => ReplyBody::Error {
+                        code: refused.code,
+                        message: &refused.message,
+                        field: refused.field,
+                        hint: None,
+                    },
                 };
                 self.reply(now, key, channel, &Reply { id: id.as_ref(), body });
             }

@@ -9,6 +9,7 @@ use remotemedia_media::{Receiver, ReceiverConfig, RtpHeader};
 use remotemedia_peer::{CloseReason, PeerEvent};
 use remotemedia_wire::{Metrics, NodeInfo, Ready, ResultBody};
 
+use crate::control::WaitingControl;
 use crate::participant::{End, MAX_CONTROL_WAITING, MAX_TRACKS, Participant, TICK, Track};
 use crate::publish::{About, To};
 use crate::session::Session;
@@ -97,13 +98,13 @@ impl Sessions {
                 }
             }
             PeerEvent::ChannelClosed { id } => participant.outbox.close_channel(id),
-            PeerEvent::Message { id, data, .. } => {
-                if !participant.is_active() {
+            PeerEvent::Message { id: channel, data, .. } => {
+                if participant.is_told_bye() {
                 } else if participant.control.len() < MAX_CONTROL_WAITING {
-                    participant.control.push_back((id, data));
+                    participant.control.push_back(WaitingControl { arrival: now, channel, data });
                     self.controlled.push(key);
                 } else {
-                    self.refuse_control(now, key, id);
+                    self.refuse_control(now, key, channel);
                 }
             }
             PeerEvent::Closed(reason) => {

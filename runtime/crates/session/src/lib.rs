@@ -18,6 +18,7 @@
 mod api;
 mod closing;
 mod control;
+mod data;
 mod events;
 mod input;
 mod offers;

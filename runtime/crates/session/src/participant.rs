@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use remotemedia_core::{ErrorCode, Key, Micros, StreamId};
 use remotemedia_media::Receiver;
 use remotemedia_peer::{ChannelId, Peer, SendError};
 
+use crate::control::WaitingControl;
 use crate::outbox::{Link, Outbox, SlowReader};
 use crate::router::Routes;
 use crate::streams::Places;
@@ -116,7 +116,7 @@ pub(crate) struct Participant {
     /// What it hears, where the pipeline has audio for it.
     pub(crate) voice: Option<Voice>,
     pub(crate) outbox: Outbox,
-    pub(crate) control: VecDeque<(ChannelId, Bytes)>,
+    pub(crate) control: VecDeque<WaitingControl>,
     pub(crate) phase: Phase,
     /// It cannot go on: it is cut off at the next occasion.
     pub(crate) failed: Option<End>,

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Path, SERVER, Speaker, Wish, World, energy, python, silero};
+use common::{Path, SERVER, Speaker, Wish, World, anything, energy, python, silero, text};
 use proptest::prelude::*;
 use remotemedia_executor::{NodeFailure, NodeValue};
 use remotemedia_session::Notification;
@@ -26,19 +26,20 @@ enum Act {
     Wait { ms: u64 },
 }
 
-const SAYINGS: [&str; 6] = [
+const SAYINGS: [&str; 7] = [
     r#"{"type":"ping"}"#,
     r#"{"type":"flush"}"#,
     r#"{"type":"interrupt"}"#,
     r#"{"type":"configure","node":"vad","params":{"min_speech_ms":0}}"#,
     r#"{"type":"input","node":"vad","data":1}"#,
+    r#"{"type":"input","data":"hello"}"#,
     "{",
 ];
 
 fn act() -> impl Strategy<Value = Act> {
     let who = 0..100_usize;
     prop_oneof![
-        4 => (0..3_usize, any::<bool>(), any::<bool>())
+        4 => (0..5_usize, any::<bool>(), any::<bool>())
             .prop_map(|(plan, lossy, live)| Act::Open { plan, lossy, live }),
         3 => (who.clone(), any::<bool>()).prop_map(|(who, speaks)| Act::Join { who, speaks }),
         1 => who.clone().prop_map(|who| Act::Leave { who }),
@@ -56,7 +57,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn play(world: &mut World, act: Act) {
-    let plans = [energy(), silero(), python()];
+    let plans = [energy(), silero(), python(), text(), anything()];
     let now = world.now;
     let count = world.clients.len();
     let of = |who: usize| who % count.max(1);

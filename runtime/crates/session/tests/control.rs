@@ -4,28 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Wish, World, energy, python};
+use common::{Wish, World, ask, energy, python};
 use remotemedia_executor::NodeValue;
 use remotemedia_session::Notification;
-use serde_json::Value;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Says `text` and returns the reply with that id.
-fn ask(world: &mut World, client: usize, text: &str) -> Value {
-    let now = world.now;
-    let before = world.clients[client].received.len();
-    world.clients[client].say(now, text);
-    let mut reply = None;
-    world.run_until(SECOND, |world| {
-        reply = world.clients[client].received[before..]
-            .iter()
-            .find(|one| one.json.get("seq").is_none())
-            .map(|one| one.json.clone());
-        reply.is_some()
-    });
-    reply.expect("the loop ends when there is one")
-}
 
 fn start(seed: u64) -> (World, usize) {
     let mut world = World::new(seed);
@@ -103,7 +86,10 @@ fn interrupt_drops_what_python_holds() {
     world.run_until(3 * SECOND, |world| world.held.len() > 3);
     assert_eq!(ask(&mut world, client, r#"{"type":"interrupt"}"#)["type"], "interrupted");
     let told = world.notifications.iter();
-    assert_eq!(told.filter(|one| matches!(one, Notification::Interrupted { epoch: 1, .. })).count(), 1);
+    assert_eq!(
+        told.filter(|one| matches!(one, Notification::Interrupted { epoch: 1, .. })).count(),
+        1
+    );
     for work in std::mem::take(&mut world.held) {
         let value = NodeValue::Json("\"old\"".into());
         world.server.complete_lane(world.now, work.token, Ok(vec![value.into()]));
@@ -118,10 +104,16 @@ fn interrupt_drops_what_python_holds() {
 }
 
 #[test]
-fn input_is_not_in_this_version() {
-    let (mut world, client) = start(6);
-    let error = ask(&mut world, client, r#"{"type":"input","id":3,"node":"vad","data":"hello"}"#);
-    assert_eq!((&error["data"]["code"], &error["id"]), (&"RM-4003".into(), &3.into()));
+fn who_is_being_closed_is_told_so() {
+    let mut world = World::new(9);
+    let client = world.open(&python(), Wish::speaking());
+    world.run_until(3 * SECOND, |world| world.held.len() > 3);
+    let session = world.clients[client].reply().session_id.to_string();
+    world.server.close_session(world.now, &session, "enough").unwrap();
+    let error = ask(&mut world, client, r#"{"type":"flush","id":8}"#);
+    assert_eq!((&error["data"]["code"], &error["id"]), (&"RM-2005".into(), &8.into()));
+    world.run(SECOND);
+    assert_eq!(world.ends(), ["enough"]);
 }
 
 #[test]

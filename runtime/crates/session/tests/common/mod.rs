@@ -18,12 +18,14 @@ use remotemedia_session::{
     Audience, LaneWork, LiveObjects, Notification, OfferReply, OfferRequest, SessionError,
     Sessions, SessionsConfig,
 };
+use serde_json::Value;
 
 pub use client::{Client, Received, Speaker, Wish, packets};
 pub use ear::{Ear, Whistle};
 pub use network::{Network, Path};
 pub use plans::{
-    anything, echo, energy, level, level_and_text, python, python_text, silero, talker, text,
+    anything, echo, energy, hears_and_reads, level, level_and_text, python, python_text, silero,
+    talker, text,
 };
 
 pub const SERVER: SocketAddr =
@@ -55,6 +57,22 @@ pub fn identity() -> Arc<Identity> {
 pub fn client_identity() -> Arc<Identity> {
     static IDENTITY: OnceLock<Arc<Identity>> = OnceLock::new();
     IDENTITY.get_or_init(|| Arc::new(Identity::generate().unwrap())).clone()
+}
+
+/// Says `text` and returns the answer.
+pub fn ask(world: &mut World, client: usize, text: &str) -> Value {
+    let now = world.now;
+    let before = world.clients[client].received.len();
+    world.clients[client].say(now, text);
+    let mut reply = None;
+    world.run_until(Duration::from_secs(1), |world| {
+        reply = world.clients[client].received[before..]
+            .iter()
+            .find(|one| one.json.get("seq").is_none())
+            .map(|one| one.json.clone());
+        reply.is_some()
+    });
+    reply.expect("the loop ends when there is one")
 }
 
 pub const fn ms(ms: u64) -> Duration {

@@ -141,3 +141,27 @@ pub fn anything() -> Arc<Plan> {
         "edges": [{"from": {"node": "$source", "port": "input"}, "to": {"node": "shout", "port": "in"}}]});
     Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
 }
+
+/// A Python node that hears one source and reads another, and a text node that reads that too.
+pub fn hears_and_reads() -> Arc<Plan> {
+    let audio = json!({"type": "audio", "rate": 16_000, "channels": 1});
+    let data = json!({"type": "data"});
+    let port = |name: &str, format: &Value| json!({"port": name, "format": format});
+    let params = json!({"entry": "user:both", "mailbox_frames": 50, "mailbox_ms": 1000});
+    let both = json!({"id": "both", "kind": "python", "runtime": "python", "params": params,
+        "inputs": [port("audio", &audio), port("words", &data)], "outputs": []});
+    let count = json!({"id": "count", "kind": "text", "runtime": "native",
+        "params": {"operation": "length"}, "inputs": [port("in", &data)],
+        "outputs": [port("out", &data)]});
+    let manifest = json!({"version": "resolved/1", "name": "both",
+        "sources": [{"id": "mic", "format": audio}, {"id": "more", "format": data},
+                    {"id": "words", "format": data}],
+        "nodes": [both, count, {"id": "add", "kind": "calculator", "runtime": "native",
+            "params": {"operation": "add", "operand": 2.0}, "inputs": [port("in", &data)],
+            "outputs": [port("out", &data)]}],
+        "edges": [{"from": {"node": "$source", "port": "mic"}, "to": {"node": "both", "port": "audio"}},
+                  {"from": {"node": "$source", "port": "words"}, "to": {"node": "both", "port": "words"}},
+                  {"from": {"node": "$source", "port": "words"}, "to": {"node": "count", "port": "in"}},
+                  {"from": {"node": "$source", "port": "more"}, "to": {"node": "add", "port": "in"}}]});
+    Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
+}
