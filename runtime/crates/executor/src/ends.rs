@@ -4,7 +4,7 @@ use remotemedia_core::{AudioFormat, FrameMeta, Micros, Payload, StreamId};
 use serde_json::Value;
 
 use crate::executor::Executor;
-use crate::instance::{InstanceId, Place};
+use crate::instance::{Instance, InstanceId, Place, Stream};
 use crate::mailbox::Letter;
 use crate::plan::{Action, Feeder, Plan};
 use crate::walk::{Entry, Walk};
@@ -41,14 +41,37 @@ impl Ends {
         let all = self.inputs[index].count_ones() as usize == inlets.len();
         (new != 0).then_some((new, all))
     }
+
+    /// Takes back that a source has ended, and all that followed from it.
+    fn begin(&mut self, plan: &Plan, source: usize, places: &mut [Place]) {
+        self.sources[source] = false;
+        for (index, node) in plan.nodes.iter().enumerate() {
+            for (port, inlet) in node.inputs.iter().enumerate() {
+                let ended = match inlet.feeder {
+                    Feeder::Source(source) => self.sources[source],
+                    Feeder::Node(node) => self.done[node],
+                };
+                if ended || self.inputs[index] & (1 << port) == 0 {
+                    continue;
+                }
+                self.inputs[index] &= !(1 << port);
+                self.done[index] = false;
+                if let Place::Native(state) = &mut places[index] {
+                    state.begin_input(port);
+                }
+            }
+        }
+    }
 }
 
 impl Executor {
-    /// Ends a source of a stream for good, or all of them: nothing may be pushed to it any more.
+    /// Ends a source of a stream, or all of them. Offline that is for good: nothing may be pushed to
+    /// it any more. Live it begins anew with the next frame that is.
     ///
     /// Whatever it alone feeds hands out what it holds back, in the order of the graph; nodes with
-    /// other inputs go on without this one. A Python node is handed a last piece of work, marked as
-    /// the end, once all its frames are done; what stands behind it ends after that.
+    /// other inputs go on without this one. Offline a Python node is handed a last piece of work,
+    /// marked as the end, once all its frames are done; what stands behind it ends after that. Live
+    /// it is not told, and what stands behind it waits for it no longer than for the others.
     pub fn end_source(
         &mut self,
         now: Micros,
@@ -79,6 +102,14 @@ impl Executor {
         let Some(index) = instance.stream_index(stream) else { return true };
         let ends = instance.streams[index].ends.as_ref();
         ends.is_some_and(|ends| ends.done.iter().chain(&ends.sources).all(|done| *done))
+    }
+
+    /// Lets a source of a stream begin anew that has ended.
+    pub(crate) fn begin_source(instance: &mut Instance, stream: usize, source: usize) {
+        let Stream { ends, places, .. } = &mut instance.streams[stream];
+        if let Some(ends) = ends.as_mut().filter(|ends| ends.sources[source]) {
+            ends.begin(&instance.plan, source, places);
+        }
     }
 
     /// A Python node has answered the end of its input.
@@ -117,6 +148,11 @@ impl Executor {
                         if let Some(ends) = &mut instance.streams[at].ends {
                             ends.done[index] = true;
                         }
+                    }
+                }
+                Action::Python(_) if all && self.config.live => {
+                    if let Some(ends) = &mut instance.streams[at].ends {
+                        ends.done[index] = true;
                     }
                 }
                 Action::Python(_) if all => self.post_end(now, id, stream, index),

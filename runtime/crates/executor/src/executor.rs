@@ -193,6 +193,9 @@ impl Executor {
             instance.stats.refused += 1;
             return;
         };
+        if self.config.live {
+            Executor::begin_source(instance, stream, source);
+        }
         instance.stats.frames += 1;
         let meta = FrameMeta { epoch: instance.epoch, ..*meta };
         self.shared.walk(

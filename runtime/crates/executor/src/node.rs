@@ -54,6 +54,9 @@ pub(crate) trait StreamNode: Send {
     /// One of several inputs has ended: the others go on without it.
     fn end_input(&mut self, _input: usize, _cx: &mut Context<'_>) {}
 
+    /// An input that has ended begins anew.
+    fn begin_input(&mut self, _input: usize) {}
+
     /// All input ends: hands out audio held back and queues the last, incomplete window.
     fn drain(&mut self, _cx: &mut Context<'_>) {}
 

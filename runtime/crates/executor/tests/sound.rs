@@ -210,6 +210,60 @@ fn live_an_input_that_comes_back_lies_where_it_belongs() {
 }
 
 #[test]
+fn live_a_mix_does_not_wait_for_a_source_that_has_ended_until_it_begins_anew() {
+    let config = ExecutorConfig { audio_outputs: true, ..ExecutorConfig::live() };
+    let mut executor = Executor::new(config);
+    let id = executor.create(Arc::new(compile(&two([0.0, 0.0])).unwrap()));
+    executor.open_stream(id, common::STREAM);
+    let mixed = |executor: &mut Executor| flat(&heard(&drain(executor), "mix", 0));
+    executor.end_source(Micros(0), id, common::STREAM, Some(1));
+    let mut at = push(&mut executor, id, 0, 0, &[0.5; 320]);
+    assert_eq!(mixed(&mut executor), [0.5; 320], "what never came is not waited for");
+    // It comes, and is waited for from then on.
+    push(&mut executor, id, 1, 320, &[0.25; 320]);
+    assert!(mixed(&mut executor).is_empty());
+    at = push(&mut executor, id, 0, at, &[0.5; 640]);
+    assert_eq!(mixed(&mut executor), [0.75; 320]);
+    // What waits comes with its end, and again where it was told of before.
+    executor.end_source(Micros(0), id, common::STREAM, Some(1));
+    assert_eq!(mixed(&mut executor), [0.5; 320]);
+    executor.flush_stream(Micros(0), id, common::STREAM);
+    at = push(&mut executor, id, 0, at, &[0.5; 320]);
+    assert_eq!(mixed(&mut executor), [0.5; 320], "it has still ended");
+    executor.end_source(Micros(0), id, common::STREAM, Some(0));
+    push(&mut executor, id, 1, at, &[0.25; 320]);
+    assert_eq!(mixed(&mut executor), [0.25; 320], "the other one has ended now");
+    push(&mut executor, id, 0, at + 160, &[0.5; 160]);
+    push(&mut executor, id, 1, at + 320, &[0.25; 320]);
+    push(&mut executor, id, 0, at + 320, &[0.5; 160]);
+    assert_eq!(mixed(&mut executor), [0.75; 160], "half of it came too late");
+    assert_eq!(executor.instance_stats(id).unwrap().late_inputs, 0);
+}
+
+#[test]
+fn live_the_end_of_a_source_passes_python_nodes_by() {
+    let config = ExecutorConfig { audio_outputs: true, ..ExecutorConfig::live() };
+    let mut executor = Executor::new(config);
+    let any = json!({"type": "any", "rate": RATE, "channels": 1});
+    let params = json!({"entry": "user:hear", "mailbox_frames": 50, "mailbox_ms": 1000});
+    let mut hear = ported("hear", "python", params, &[("in", any.clone())], &[("out", any)]);
+    hear["runtime"] = json!("python");
+    let manifest = graph(
+        &[("a", audio(RATE, 1)), ("b", audio(RATE, 1))],
+        &[hear, mix(&[0.0, 0.0])],
+        &[("$source.a", "hear.in"), ("hear.out", "mix.in-1"), ("$source.b", "mix.in-2")],
+    );
+    let id = executor.create(Arc::new(compile(&manifest).unwrap()));
+    executor.open_stream(id, common::STREAM);
+    push(&mut executor, id, 0, 0, &[0.5; 320]);
+    assert!(!executor.poll_work(Micros(0)).unwrap().end);
+    executor.end_source(Micros(0), id, common::STREAM, Some(0));
+    assert!(executor.poll_work(Micros(0)).is_none());
+    push(&mut executor, id, 1, 0, &[0.25; 320]);
+    assert_eq!(flat(&heard(&drain(&mut executor), "mix", 0)), [0.25; 320]);
+}
+
+#[test]
 fn hours_without_audio_are_a_jump_of_the_mix_and_no_silence() {
     let (mut executor, id) = offline(&two([0.0, 0.0]));
     let hours = 10 * 3_600 * RATE as usize;

@@ -1,7 +1,7 @@
 //! `mix`: the sum of several inputs, aligned by media time.
 //!
-//! It gives as far as all inputs reach. One that has ended counts as silence; live so does one that
-//! is more than [`PATIENCE`] behind, and what it brings too late is lost.
+//! It gives as far as all inputs reach. One that has ended counts as silence, until it begins anew;
+//! live so does one that is more than [`PATIENCE`] behind, and what it brings too late is lost.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -126,11 +126,11 @@ impl MixStream {
         u64::from(self.format.rate.hz())
     }
 
-    /// How far the mix can be given now.
-    fn until(&mut self, cx: &mut Context<'_>) -> u64 {
+    /// How far the mix can be given now; `all` waits for nobody.
+    fn until(&mut self, all: bool, cx: &mut Context<'_>) -> u64 {
         let furthest = self.inputs.iter().map(|input| input.end).max().unwrap_or(0);
         let mut open = self.inputs.iter_mut().filter(|input| !input.ended).peekable();
-        if open.peek().is_none() {
+        if all || open.peek().is_none() {
             // Not where the inputs have got to: an interrupt may have dropped what they brought.
             let channels = self.format.channels.get() as u64;
             let reaches = self.inputs.iter().filter_map(|input| input.reach(channels));
@@ -152,9 +152,9 @@ impl MixStream {
         until
     }
 
-    fn give(&mut self, cx: &mut Context<'_>) {
+    fn give(&mut self, all: bool, cx: &mut Context<'_>) {
         let (Some(origin_us), Some(last)) = (self.origin_us, self.last) else { return };
-        let until = self.until(cx);
+        let until = self.until(all, cx);
         let silence = self.format.rate.samples_in(micros(MAX_SILENCE[usize::from(!cx.live)]));
         let piece = self.format.rate.samples_in(micros(MAX_PIECE));
         while self.given < until {
@@ -227,12 +227,17 @@ impl StreamNode for MixStream {
             into.held.push_back(Held { start, samples });
         }
         self.last = Some(*chunk.meta);
-        self.give(cx);
+        self.give(false, cx);
     }
 
     fn end_input(&mut self, input: usize, cx: &mut Context<'_>) {
         self.inputs[input].ended = true;
-        self.give(cx);
+        self.give(false, cx);
+    }
+
+    fn begin_input(&mut self, input: usize) {
+        // It lies where its media time says.
+        (self.inputs[input].ended, self.inputs[input].end_us) = (false, None);
     }
 
     fn interrupt(&mut self) -> u64 {
@@ -244,14 +249,13 @@ impl StreamNode for MixStream {
     }
 
     fn drain(&mut self, cx: &mut Context<'_>) {
-        self.inputs.iter_mut().for_each(|input| input.ended = true);
-        self.give(cx);
+        self.give(true, cx);
         (self.origin_us, self.given, self.last) = (None, 0, None);
         for input in &mut self.inputs {
-            let factor = input.factor;
+            let MixInput { factor, ended, .. } = *input;
             self.spare.extend(input.held.drain(..).map(|held| held.samples));
             let held = std::mem::take(&mut input.held);
-            *input = MixInput { factor, held, ..MixInput::default() };
+            *input = MixInput { factor, ended, held, ..MixInput::default() };
         }
     }
 }
