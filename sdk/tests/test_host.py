@@ -464,10 +464,10 @@ async def test_the_audio_of_sinks_is_for_who_hears_the_session(runtime):
     assert (sink["kind"], sink["runtime"], sink["params"]) == ("sink", "native", {})
 
 
-def test_without_the_native_runtime_no_audio_is_sent():
-    with pytest.raises(NotInThisVersion, match="sending audio without the native") as caught:
-        plan_all([Pipeline("p", AudioSource(), AudioSink())], native=False)
-    assert caught.value.field == "nodes[1]"
+def test_without_the_native_runtime_audio_of_sinks_is_the_same():
+    made = Pipeline("p", AudioSource(), AudioSink())
+    resolved = [plan_all([made], native=native)[0].resolved for native in (True, False)]
+    assert resolved[0].to_json() == resolved[1].to_json()
 
 
 @pytest.mark.parametrize("source", [FileReaderNode, AudioSource])

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from remotemedia import Pipeline, node
 from remotemedia.formats import AudioFormat
 from remotemedia.host.python import check_manifest, engine, messages, outbox, run_offline
+from remotemedia.host.python.allowance import Allowance
 from remotemedia.host.python.control import Refused, parse_control
 from remotemedia.host.python.faults import RuntimeFault
 from remotemedia.host.python.instance import Instance, Losses, Program
 from remotemedia.host.python.loop import MediaLoop
 from remotemedia.host.python.mailbox import BREAKER_PAUSE_US
 from remotemedia.host.python.outbox import Outbox, SlowReader
-from remotemedia.host.python.participant import Allowance
 from remotemedia.host.python.tracks import Converter
 from remotemedia.host.python.wake import WakeQueue
 from remotemedia.nodes import AudioBufferNode, GainNode, PassThroughNode, TextNode, VADNode

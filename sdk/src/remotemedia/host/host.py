@@ -319,7 +319,7 @@ def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> li
     check_names(pipelines)
     plans = [pipeline.plan(native=native, served=True) for pipeline in pipelines]
     for plan in plans:
-        _check_served(plan, sends=bool(native))
+        _check_served(plan)
     return plans
 
 
@@ -339,22 +339,14 @@ def check_names(pipelines: Sequence[Pipeline]) -> None:
             )
 
 
-def _check_served(plan: Plan, sends: bool) -> None:
-    """Refuse what would be silent in a session: several tracks, audio to nobody.
-
-    Args:
-        plan: what is to be served.
-        sends: whether the runtime sends audio to peers.
-    """
+def _check_served(plan: Plan) -> None:
+    """Refuse what would be silent in a session: several tracks."""
     tracks = [
         source.id
         for source in plan.resolved.sources
         if source.id in plan.nodes and source.format.audio is not None
     ]
-    later = [(name, "a second incoming track") for name in tracks[1:]]
-    if not sends:
-        later += [(name, "sending audio without the native runtime") for name in plan.sinks]
-    for name, what in later:
+    for name, what in [(name, "a second incoming track") for name in tracks[1:]]:
         index = list(plan.nodes).index(name)
         refused = NotInThisVersion(
             f'"{name}": {what} is not in this version.', field=f"nodes[{index}]"

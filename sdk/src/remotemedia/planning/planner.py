@@ -124,8 +124,7 @@ def plan_graph(
     nodes, sinks = tuple(builder.nodes), _sinks(graph)
     if served:
         check_writers({step.id: step.where for step in steps.values()}, python)
-        # Only the native runtime sends audio to peers.
-        nodes = heard(nodes, sinks) if native else nodes
+        nodes = heard(nodes, sinks)
     return Plan(
         name=graph.name,
         resolved=Resolved(graph.name, tuple(typed), nodes, tuple(builder.edges)),

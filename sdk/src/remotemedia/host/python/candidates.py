@@ -1,9 +1,10 @@
-"""Candidates of the other side (RFC 8839, section 5.1)."""
+"""Candidates of both sides (RFC 8839, section 5.1)."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 
 from aiortc import RTCIceCandidate
 
@@ -64,3 +65,19 @@ def _number(name: str, text: str, most: int) -> int:
 
 def _invalid(message: str) -> RuntimeFault:
     return fault(INVALID_CANDIDATE, f"not a candidate: {message}", field="candidate")
+
+
+def advertised(candidates: Sequence[str], addresses: Sequence[str]) -> list[str]:
+    """Tell further addresses, with the port of the first of this machine."""
+    made: list[str] = []
+    for index, address in enumerate(addresses):
+        version = ":" in address
+        for each in candidates:
+            words = each.split()
+            host: str = words[4]
+            if (":" in host) == version and host != "127.0.0.1":
+                words[0] = f"candidate:advertised{index}"
+                words[4] = address
+                made.append(" ".join(words))
+                break
+    return made

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from remotemedia.errors import NODE_FAILED
 from remotemedia.twin.chunks import Audio, Signal, Stamp
 from remotemedia.twin.graph import Entry, Graph
+from remotemedia.twin.kinds import SINK
 from remotemedia.twin.kinds.base import State
 from remotemedia.twin.mailbox import Mailbox
 from remotemedia.twin.plan import Feed, Plan
@@ -56,8 +57,10 @@ class StreamGraph(Graph):
             self.event(index, "error", stamp, {"code": code, "message": text})
 
     def result(self, index: int, port: str, signal: Signal) -> None:
-        """Put out what no node takes: values alone are messages."""
+        """Put out what no node takes: values are messages, and the audio of sinks is heard."""
         if isinstance(signal, Audio):
+            if self.plan.nodes[index].kind == SINK:
+                super().result(index, port, signal)
             return
         if signal.opaque:
             node = self.plan.nodes[index].id

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from remotemedia.errors import INVALID_PARAMETER, NODE_FAILED, ManifestError
 from remotemedia.host.python.faults import NODE_OVERRUN, RuntimeFault, fault
 from remotemedia.host.python.graph import StreamGraph
+from remotemedia.host.python.hearing import Sink, sinks_of, voices_of
 from remotemedia.host.python.mailbox import BREAKER_PAUSE_US, Letter, LiveMailbox
 from remotemedia.twin.chunks import Audio, Signal, Stamp
 from remotemedia.twin.graph import shaped
@@ -58,6 +59,11 @@ class Program:
     def source(self) -> PortFormat:
         """The format of the source that tracks feed: the first."""
         return self.manifest.sources[0].format
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """Where audio leaves the graph."""
+        return sinks_of(self.plan)
 
     def node(self, name: str) -> ResolvedNode:
         """Give a node as the manifest has it."""
@@ -295,6 +301,12 @@ class Instance:
         self._program = replace(
             self._program, manifest=replace(self._program.manifest, nodes=others)
         )
+
+    def hold(self, on: bool) -> None:
+        """Hand out no more frames of the Python nodes that make audio for sinks, or do again."""
+        for index in voices_of(self._plan):
+            self._mailboxes[index].held = on
+            self._list(index)
 
     def interrupt(self) -> None:
         """Make what is under way worthless: results of frames of before, and audio held back."""

@@ -43,6 +43,8 @@ class LiveMailbox:
     waiting: deque[Letter] = field(default_factory=deque)
     flying: int = 0
     listed: bool = False
+    held: bool = False
+    """It hands out nothing for now."""
     _failures: int = 0
     _open_until: int | None = None
     _trying: bool = False
@@ -101,7 +103,8 @@ class LiveMailbox:
     @property
     def has_work(self) -> bool:
         """Whether a frame may be taken."""
-        return bool(self.waiting) and self.flying < min(MAX_IN_FLIGHT, -(-self.frames // 2))
+        most = 0 if self.held else min(MAX_IN_FLIGHT, -(-self.frames // 2))
+        return bool(self.waiting) and self.flying < most
 
     def take(self, now_us: int) -> tuple[Letter | None, int]:
         """Give the next frame, if one may be taken, and how many waited too long."""

@@ -1,7 +1,8 @@
 """What of an offer is accepted, the answer, and the same offer as aiortc is given it.
 
-Audio that is sent with Opus is received, the first section of data channels is taken, other RTP is
-kept inactive, the rest rejected: every section is answered. All accepted sections share one
+Audio that is sent with Opus is received; where there is audio to send, the first section in which
+Opus is received carries it. The first section of data channels is taken, other RTP is kept
+inactive, the rest rejected: every section is answered. All accepted sections share one
 transport (BUNDLE, RFC 9143); without a group only one is accepted.
 
 aiortc sees only the sections that carry something, in the order of their first coming, and always
@@ -11,12 +12,20 @@ as well-formed as we write them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from remotemedia.formats import AudioFormat
 from remotemedia.host.python.faults import NO_COMMON_CODEC, fault
-from remotemedia.host.python.offers import Codec, Description, Media, Setup, missing
+from remotemedia.host.python.offers import (
+    Codec,
+    Description,
+    Direction,
+    Media,
+    Setup,
+    missing,
+)
+from remotemedia.host.python.opus import Wishes
 
 MAX_TRACKS = 8
 """Audio sections of one connection that are received; further ones are kept inactive."""
@@ -32,7 +41,8 @@ _RTCP_TYPES = range(72, 77)
 """Payload types that cannot be told from RTCP on one port (RFC 5761, section 4)."""
 _RATES = (8_000, 12_000, 16_000, 24_000)
 
-Use = Literal["audio", "data", "inactive", "rejected"]
+Use = Literal["audio", "voice", "data", "inactive", "rejected"]
+"""Audio that is received (and perhaps sent), audio that is sent only, data channels, or none."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +53,15 @@ class Agreed:
         offer: what was offered.
         uses: what becomes of each section, in order.
         tag: the section whose transport all share.
+        voice: the section in which we send audio, if there is one.
+        stereo: we send two channels there.
     """
 
     offer: Description
     uses: tuple[Use, ...]
     tag: int
+    voice: int | None = None
+    stereo: bool = False
 
     @property
     def transport(self) -> Media:
@@ -63,6 +77,17 @@ class Agreed:
     def audio(self) -> list[Media]:
         """The sections that are received."""
         return self._used("audio")
+
+    @property
+    def voice_mid(self) -> str | None:
+        """The name of the section in which we send audio."""
+        return None if self.voice is None else self.offer.media[self.voice].mid
+
+    @property
+    def wishes(self) -> Wishes:
+        """What the other side would like to receive there."""
+        codec = None if self.voice is None else opus_of(self.offer.media[self.voice])
+        return Wishes() if codec is None else Wishes.parse(codec.parameters)
 
     @property
     def max_message_size(self) -> int:
@@ -96,22 +121,33 @@ class Local:
     candidates: Sequence[str]
     active: bool
     """Whether it begins the DTLS handshake."""
+    source: tuple[int, str] | None = None
+    """The SSRC and the name of the audio that is sent."""
 
 
-def negotiate(offer: Description, *, audio_required: bool) -> Agreed:
+def negotiate(offer: Description, *, audio_required: bool, sent_channels: int = 0) -> Agreed:
     """Decide what of an offer is accepted.
+
+    Args:
+        offer: what was offered.
+        audio_required: whether audio must be received.
+        sent_channels: of the audio that there is to send; 0 for none.
 
     Raises:
         RuntimeFault: RM-2001 where something needed is missing; RM-2002 where audio is required and
             none with Opus is sent, or where nothing is of use.
     """
     uses: list[Use] = []
+    voice: int | None = None
     for index, media in enumerate(offer.media):
         grouped = media.mid in offer.bundle if offer.bundle else not _any(uses)
-        uses.append(_use(media, index, uses) if media.offered and grouped else "rejected")
+        sends = sent_channels > 0 and voice is None and media.hears
+        uses.append(_use(media, index, uses, sends) if media.offered and grouped else "rejected")
+        if sends and uses[-1] in {"audio", "voice"}:
+            voice = index
     if audio_required and "audio" not in uses:
         raise fault(NO_COMMON_CODEC, _why_no_audio(offer))
-    if "audio" not in uses and "data" not in uses:
+    if not {"audio", "voice", "data"} & set(uses):
         raise fault(
             NO_COMMON_CODEC,
             "nothing in the offer is of use here: no audio with Opus that is sent, and no data "
@@ -126,26 +162,29 @@ def negotiate(offer: Description, *, audio_required: bool) -> Agreed:
     ):
         if not value:
             raise missing(tag, name)
-    return Agreed(offer, tuple(uses), tag)
+    agreed = Agreed(offer, tuple(uses), tag, voice)
+    return replace(agreed, stereo=agreed.wishes.stereo and sent_channels > 1)
 
 
 def _any(uses: Sequence[Use]) -> bool:
     return any(use != "rejected" for use in uses)
 
 
-def _use(media: Media, index: int, before: Sequence[Use]) -> Use:
+def _use(media: Media, index: int, before: Sequence[Use], sends: bool) -> Use:
     if media.is_data and "data" not in before:
         if media.mid is None:
             raise missing(index, "mid")
         return "data"
     rtp = media.kind in {"audio", "video"} and media.is_secure
-    if rtp and media.kind == "audio" and media.sends and opus_of(media) is not None:
+    if rtp and media.kind == "audio" and (media.sends or sends) and opus_of(media) is not None:
         if not media.rtcp_mux:
             raise missing(index, "rtcp-mux")
         if media.mid is None:
             raise missing(index, "mid")
-        if before.count("audio") < MAX_TRACKS:
+        if media.sends and before.count("audio") < MAX_TRACKS:
             return "audio"
+        if sends:
+            return "voice"
     idle = rtp and media.rtcp_mux and media.mid is not None and media.idle_codec is not None
     return "inactive" if idle else "rejected"
 
@@ -205,15 +244,17 @@ def write_answer(
     if offer.extmap_allow_mixed:
         lines.append("a=extmap-allow-mixed")
     for index, (media, use) in enumerate(zip(offer.media, agreed.uses, strict=True)):
-        lines += _section(media, use, local, receive)
+        lines += _section(media, use, local, receive, agreed if index == agreed.voice else None)
         if index == agreed.tag:
             lines += [f"a={each}" for each in local.candidates]
             lines.append("a=end-of-candidates")
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def _section(media: Media, use: Use, local: Local, receive: AudioFormat) -> list[str]:
-    codec = opus_of(media) if use == "audio" else media.idle_codec
+def _section(
+    media: Media, use: Use, local: Local, receive: AudioFormat, voice: Agreed | None
+) -> list[str]:
+    codec = opus_of(media) if use in {"audio", "voice"} else media.idle_codec
     formats = " ".join(media.formats)
     if use == "data":
         formats = "webrtc-datachannel"
@@ -235,13 +276,25 @@ def _section(media: Media, use: Use, local: Local, receive: AudioFormat) -> list
     if use == "data":
         lines += ["a=sctp-port:5000", f"a=max-message-size:{MAX_MESSAGE}"]
     elif codec is not None:
-        if use == "audio":
+        if use in {"audio", "voice"}:
             lines += _extensions(media)
-            lines += ["a=recvonly", "a=rtcp-mux"]
-            lines += _codec(codec, opus_parameters(receive))
+            lines += [f"a={_direction(use == 'audio', voice is not None)}", "a=rtcp-mux"]
+            both = voice is not None and voice.stereo
+            lines += _codec(codec, opus_parameters(receive) + ";sprop-stereo=1" * both)
+            if voice is not None and local.source is not None:
+                # RFC 8830, and RFC 5576, section 4.1.
+                ssrc, name = local.source
+                lines += [f"a=msid:{name} {name}-audio", f"a=ssrc:{ssrc} cname:{name}"]
         else:
             lines += ["a=inactive", "a=rtcp-mux", *_codec(codec, codec.parameters)]
     return lines
+
+
+def _direction(receives: bool, sends: bool) -> Direction:
+    """Say who sends, seen from a side that does these."""
+    if receives:
+        return "sendrecv" if sends else "recvonly"
+    return "sendonly" if sends else "inactive"
 
 
 def _extensions(media: Media) -> list[str]:
@@ -288,7 +341,10 @@ def write_inner(agreed: Agreed, order: Sequence[str], setup: Setup) -> str:
             lines += [f"a=sctp-port:{media.sctp_port or 5000}"]
             lines += [f"a=max-message-size:{agreed.max_message_size}"]
         else:
-            lines += _inner_audio(media, agreed.uses[by_mid[mid]] == "audio")
+            index = by_mid[mid]
+            lines += _inner_audio(
+                media, _direction(index == agreed.voice, agreed.uses[index] == "audio")
+            )
         lines += [
             f"a=mid:{mid}",
             f"a=ice-ufrag:{transport.ufrag}",
@@ -299,10 +355,10 @@ def write_inner(agreed: Agreed, order: Sequence[str], setup: Setup) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def _inner_audio(media: Media, on: bool) -> list[str]:
+def _inner_audio(media: Media, direction: Direction) -> list[str]:
     codec = opus_of(media) or Codec(111, "opus", 48_000, 2)
     lines = [f"m=audio 9 UDP/TLS/RTP/SAVPF {codec.payload_type}", "c=IN IP4 0.0.0.0"]
-    lines += [*_extensions(media), f"a={'sendonly' if on else 'inactive'}"]
+    lines += [*_extensions(media), f"a={direction}"]
     lines += ["a=rtcp:9 IN IP4 0.0.0.0", "a=rtcp-mux"]
     lines += [f"a=rtpmap:{codec.payload_type} opus/48000/2"]
     lines += [f"a=ssrc:{each} cname:-" for each in media.ssrcs[:1]]

@@ -97,6 +97,11 @@ class Media(Common):
         return self.direction in {"sendrecv", "sendonly"}
 
     @property
+    def hears(self) -> bool:
+        """Whether the other side receives."""
+        return self.direction in {"sendrecv", "recvonly"}
+
+    @property
     def is_data(self) -> bool:
         """Whether it is for data channels (RFC 8841)."""
         return (

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from remotemedia.host.python import messages
+from remotemedia.host.python.allowance import Allowance
 from remotemedia.host.python.control import Control, Refused, parse_control
 from remotemedia.host.python.faults import NOT_IN_THIS_VERSION, SLOW_READER, RuntimeFault
 from remotemedia.host.python.outbox import LiveKey, Outbox, SlowReader
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from remotemedia.host.python.peer import Peer
     from remotemedia.host.python.session import Session
     from remotemedia.host.python.tracks import Piece
+    from remotemedia.host.python.voice import Voice
 
 CLOSE_US = 500_000
 """From the beginning of a close to its end, at most."""
@@ -35,30 +37,12 @@ TICK_SECONDS = 1.0
 """How often a participant gets figures."""
 QUIET_US = 2_000_000
 """A track that has given no frame for so long sends no more, until it does again."""
-OFFERS_AT_ONCE = 8
-"""Renegotiations and restarts of one connection that are taken at once; then it is one a second."""
-OFFER_INTERVAL_US = 1_000_000
 _LOOK_SECONDS = 0.005
 _PUMP_SECONDS = 0.02
 """How often a channel is asked whether the other side has read, while something waits for that."""
 
 _log = logging.getLogger("remotemedia.host")
 Phase = Literal["active", "finishing", "saying", "gone"]
-
-
-@dataclass
-class Allowance:
-    """How many more offers a connection's id may be used for."""
-
-    full_at: int = 0
-
-    def take(self, now_us: int) -> bool:
-        """Take one; False where none is left."""
-        used_until = max(self.full_at, now_us)
-        if used_until - now_us > OFFER_INTERVAL_US * (OFFERS_AT_ONCE - 1):
-            return False
-        self.full_at = used_until + OFFER_INTERVAL_US
-        return True
 
 
 @dataclass
@@ -91,6 +75,8 @@ class Participant:
         self.outbox = Outbox(expects_channel=False)
         self.max_message_size = messages.NO_LIMIT
         self.peer: Peer
+        self.voice: Voice | None = None
+        self.speaks = False
         self._clock = clock
         self._freed = freed
         self._phase: Phase = "active"
@@ -121,9 +107,15 @@ class Participant:
         """Learn what was negotiated, at first or again."""
         self.max_message_size = agreed.max_message_size if agreed.has_data else messages.NO_LIMIT
         self.outbox.expect_channel(agreed.has_data)
+        self.speaks = bool(agreed.audio)
         used = {media.mid for media in agreed.audio}
         for mid in [mid for mid in self._heard if mid not in used]:
             self.session.close_stream(self._heard.pop(mid).stream)
+
+    def hears(self, owner: Participant) -> bool:
+        """Whether it hears what was made of somebody's streams: its own, or all if it has none."""
+        sends = self.voice is not None and self.voice.sends
+        return sends and self.active and self._connected and (owner is self or not self.speaks)
 
     def send_live(self, key: LiveKey, text: str) -> None:
         """Send one of the results that come per window."""
@@ -206,6 +198,12 @@ class Participant:
             )
         return found
 
+    async def voice_stats(self) -> JsonValue:
+        """Give what it hears, where it is sent audio."""
+        if self.voice is None:
+            return None
+        return await self.voice.figures(self.session.hearing.waiting_us)
+
     # What its connection tells.
 
     def connected(self) -> None:
@@ -281,7 +279,7 @@ class Participant:
         if control.kind == "ping":
             return messages.reply("pong", name, **({} if control.t is None else {"t": control.t}))
         if control.kind == "interrupt":
-            self.session.interrupt()
+            self.session.interrupt(self)
             return messages.reply("interrupted", name)
         if control.kind == "flush":
             # Their own streams only: the others go on speaking.
@@ -347,6 +345,7 @@ class Participant:
             self._pumping.cancel()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
+        self.session.count_lost(self)
         try:
             await self.peer.close()
         except Exception:
@@ -361,6 +360,7 @@ class Participant:
 
     async def _tick(self) -> None:
         now_us = self._clock()
+        self.session.count_lost(self)
         received = lost = concealed = jitter_us = 0
         for track in self.peer.tracks:
             heard = self._heard.get(track.mid)

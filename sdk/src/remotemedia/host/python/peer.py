@@ -21,7 +21,7 @@ from av.audio.frame import AudioFrame as DecodedFrame
 
 from remotemedia.formats import AudioFormat
 from remotemedia.host.python import hooks
-from remotemedia.host.python.candidates import parse_candidate
+from remotemedia.host.python.candidates import advertised, parse_candidate
 from remotemedia.host.python.faults import (
     CONFLICT,
     CONSENT_LOST,
@@ -37,6 +37,7 @@ from remotemedia.host.python.faults import (
 from remotemedia.host.python.negotiation import Agreed, Local, write_answer, write_inner
 from remotemedia.host.python.offers import MAX_CANDIDATES, Setup, invalid
 from remotemedia.host.python.tracks import Converter, Piece
+from remotemedia.host.python.voice import Voice
 
 SETUP_SECONDS = 30.0
 """How long a connection may take until media and channels can pass."""
@@ -134,15 +135,21 @@ class Peer:
     """A connection that answers: `answer` first and for each further offer, `close` at the end."""
 
     def __init__(
-        self, network: Network, receive: AudioFormat, clock: hooks.Clock, events: Events
+        self,
+        network: Network,
+        receive: AudioFormat,
+        clock: hooks.Clock,
+        events: Events,
+        voice: Voice | None = None,
     ) -> None:
-        """Make one; nothing listens yet."""
+        """Make one; nothing listens yet. With a `voice` audio is sent to who wants it."""
         configuration = RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         self._peer = RTCPeerConnection(configuration)
         self._network = network
         self._receive = receive
         self._clock = clock
         self._events = events
+        self._voice = voice
         self._session, self._version = secrets.randbits(62), 0
         self._order: dict[str, str] = {}
         """The mids that aiortc knows and what they are, in the order of their coming."""
@@ -188,6 +195,8 @@ class Peer:
                 self._setup = "active" if agreed.transport.setup == "active" else "actpass"
             inner = write_inner(agreed, list(order), self._setup)
             await self._peer.setRemoteDescription(RTCSessionDescription(inner, "offer"))
+            if self._voice is not None:
+                self._voice.negotiate(self._peer.getTransceivers(), agreed)
             if first:
                 hooks.choose_addresses(self._peer, self._network.bind, self._network.loopback)
             await self._peer.setLocalDescription(await self._peer.createAnswer())
@@ -233,6 +242,8 @@ class Peer:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._voice is not None:
+            self._voice.close()
         for track in self._tracks.values():
             track.stop()
         tasks = [track.task for track in self._tracks.values() if track.task is not None]
@@ -270,7 +281,7 @@ class Peer:
                     "media", f'the media section "{mid[:48]}" of before is not there any more'
                 )
         for media, use in zip(agreed.offer.media, agreed.uses, strict=True):
-            if use in {"audio", "data"} and media.mid is not None:
+            if use in {"audio", "voice", "data"} and media.mid is not None:
                 order.setdefault(media.mid, media.kind)
         return order
 
@@ -286,7 +297,8 @@ class Peer:
         await self._peer.addIceCandidate(candidate)
 
     def _local(self) -> Local:
-        lines = self._peer.localDescription.sdp.splitlines()
+        text = self._peer.localDescription.sdp
+        lines = text.splitlines()
 
         def first(name: str) -> str:
             found = next((each for each in lines if each.startswith(f"a={name}")), None)
@@ -302,8 +314,9 @@ class Peer:
             ufrag=first("ice-ufrag:"),
             pwd=first("ice-pwd:"),
             fingerprint=first("fingerprint:sha-256 "),
-            candidates=candidates + _advertised(candidates, self._network.advertised),
+            candidates=candidates + advertised(candidates, self._network.advertised),
             active=first("setup:") == "active",
+            source=None if self._voice is None else self._voice.source(text),
         )
 
     def _on_track(self, track: MediaStreamTrack) -> None:
@@ -375,22 +388,6 @@ class Peer:
             self._events.ended(End("DTLS did not finish in time", DTLS_FAILED))
         else:
             self._events.ended(End("ICE found no path in time", ICE_TIMEOUT))
-
-
-def _advertised(candidates: Sequence[str], addresses: Sequence[str]) -> list[str]:
-    """Tell further addresses, with the port of the first of this machine."""
-    made: list[str] = []
-    for index, address in enumerate(addresses):
-        version = ":" in address
-        for each in candidates:
-            words = each.split()
-            host: str = words[4]
-            if (":" in host) == version and host != "127.0.0.1":
-                words[0] = f"candidate:advertised{index}"
-                words[4] = address
-                made.append(" ".join(words))
-                break
-    return made
 
 
 __all__ = ["End", "Events", "Line", "Network", "Peer", "Track"]

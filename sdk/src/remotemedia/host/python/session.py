@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from remotemedia.formats import AudioFormat
 from remotemedia.host.python import messages
 from remotemedia.host.python.faults import RESULT_TOO_LARGE
+from remotemedia.host.python.hearing import Hearing
 from remotemedia.host.python.instance import MAX_STREAMS, Instance, Losses, Program
 from remotemedia.host.python.peer import End
 from remotemedia.host.python.tracks import Piece
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from remotemedia.host.python.participant import Participant
+    from remotemedia.host.python.voice import Voice
 
 MAX_KEPT_EVENTS = 128
 """Events of a session that are kept for observers who come later; then the oldest goes."""
@@ -79,6 +81,7 @@ class Session:
         self.program = program
         self.source = AudioFormat(program.source.rate, program.source.channels)
         self.instance = Instance(program, shared.tokens)
+        self.hearing: Hearing[Participant] = Hearing(program.sinks, self._hearers, self._hold)
         self.participants: list[Participant] = []
         self.closing: str | None = None
         self.observed = False
@@ -132,6 +135,7 @@ class Session:
         ended = [number for number, each in self._streams.items() if not each.open]
         for number in ended[:-MAX_ENDED_STREAMS]:
             del self._streams[number]
+            self.hearing.forget(number)
 
     def push(self, stream: int, piece: Piece, rtp_ts: int, arrival_us: int) -> None:
         """Take audio of a stream."""
@@ -192,10 +196,28 @@ class Session:
                 self._tell(seq, text)
         self.observed = on
 
-    def interrupt(self) -> None:
-        """Drop what is under way, and let the Python nodes know."""
+    def played(self) -> None:
+        """Learn that a participant has heard something: there is room for more."""
+        self.hearing.feed(self._shared.clock())
+
+    def count_lost(self, participant: Participant) -> None:
+        """Count the audio that did not reach somebody since the last call."""
+        if participant.voice is not None:
+            self._shared.losses.audio_packets += participant.voice.take_lost()
+
+    def interrupt(self, by: Participant) -> None:
+        """Drop what is under way, and let the Python nodes know.
+
+        Of the audio that waits to be heard, what was made of the streams of who interrupts; all,
+        where they have none.
+        """
         self.instance.interrupt()
         self.instance.tally(self._shared.losses)
+        own = {number for number, each in self._streams.items() if each.open and each.owner is by}
+        voices = [each.voice for each in self.participants if each.voice is not None]
+        self.hearing.interrupt(
+            self._shared.clock(), voices, lambda stream: not own or stream in own
+        )
         told = {"kind": "interrupted", "session": self.id}
         self._shared.notifications.put([Notification(json.dumps(told), may_go=True)])
 
@@ -224,6 +246,7 @@ class Session:
             return False
         self.participants.remove(participant)
         if self.participants:
+            self.played()  # nobody waits for who has gone
             return False
         holders = self._shared.holders
         for token in [token for token, session in holders.items() if session is self]:
@@ -270,11 +293,24 @@ class Session:
             holder.instance.lose(self._shared.clock(), token)
             holder._settle()
 
+    def _hearers(self, owner: Participant) -> list[Voice]:
+        voices = (each.voice for each in self.participants if each.hears(owner))
+        return [each for each in voices if each is not None]
+
+    def _hold(self, on: bool) -> None:
+        self.instance.hold(on)
+        if not on:
+            asyncio.get_running_loop().call_soon(self._settle)
+
     def _publish_output(self, stream: int, output: RunOutput) -> None:
         made, entry = output.message, self._streams.get(stream)
-        if made is None or entry is None:
+        if entry is None:
             return
         now_us = self._shared.clock()
+        if output.samples is not None:
+            self.hearing.take(now_us, stream, entry.owner, output.node, output.samples)
+        if made is None:
+            return
         rtp_ts = made["rtp_ts"]
         arrived = entry.arrivals.get(rtp_ts, now_us) if isinstance(rtp_ts, int) else now_us
         self.publish(

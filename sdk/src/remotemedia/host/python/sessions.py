@@ -20,12 +20,14 @@ from remotemedia.host.python.faults import (
     fault,
     unknown,
 )
+from remotemedia.host.python.hearing import sent_channels
 from remotemedia.host.python.instance import Program
 from remotemedia.host.python.negotiation import Agreed, negotiate
 from remotemedia.host.python.offers import parse
 from remotemedia.host.python.participant import Participant
 from remotemedia.host.python.peer import End, Network, Peer
 from remotemedia.host.python.session import Session, Shared
+from remotemedia.host.python.voice import Voice
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -153,7 +155,11 @@ class Sessions:
     async def session_stats(self, session: Session) -> dict[str, JsonValue]:
         """Give a session's state."""
         participants: list[JsonValue] = [
-            {**each.stats(), "streams": await each.stream_stats()}
+            {
+                **each.stats(),
+                "streams": await each.stream_stats(),
+                "voice": await each.voice_stats(),
+            }
             for each in list(session.participants)
         ]
         return {
@@ -197,7 +203,8 @@ class Sessions:
             text = f"the pipeline's source cannot be fed by a track: it takes {source}"
             raise fault(NO_COMMON_CODEC, text)
         # A pipeline takes its audio from someone, and at first there is nobody else.
-        agreed = negotiate(parse(request.sdp), audio_required=True)
+        sent = sent_channels(program.sinks)
+        agreed = negotiate(parse(request.sdp), audio_required=True, sent_channels=sent)
         session = Session(_new_id("s"), name, program, self._shared)
         self._opening += 1
         try:
@@ -208,14 +215,16 @@ class Sessions:
     async def _join(self, name: str, request: Request) -> Reply:
         session = self.session(name)
         self._check_room(session)
-        agreed = negotiate(parse(request.sdp), audio_required=False)
+        sent = sent_channels(session.program.sinks)
+        agreed = negotiate(parse(request.sdp), audio_required=False, sent_channels=sent)
         return await self._enter(session, agreed, _new_id("pc"))
 
     async def _renegotiate(self, participant: Participant, request: Request) -> Reply:
         if not participant.active:
             raise fault(CONFLICT, "the connection is closing")
         # Who has muted their track keeps their place.
-        agreed = negotiate(parse(request.sdp), audio_required=False)
+        sent = sent_channels(participant.session.program.sinks)
+        agreed = negotiate(parse(request.sdp), audio_required=False, sent_channels=sent)
         try:
             sdp = await participant.peer.answer(agreed)
         except RuntimeFault:
@@ -228,7 +237,9 @@ class Sessions:
 
     async def _restart(self, old: Participant, request: Request) -> Reply:
         self._check_open(old.session)
-        agreed = negotiate(parse(request.sdp), audio_required=not old.joined)
+        sent = sent_channels(old.session.program.sinks)
+        required = not old.joined
+        agreed = negotiate(parse(request.sdp), audio_required=required, sent_channels=sent)
         reply = await self._enter(old.session, agreed, old.pc_id, old)
         old.cut(End("replaced by a new connection"))
         return reply
@@ -241,7 +252,9 @@ class Sessions:
         joined = bool(session.participants) if old is None else old.joined
         name = session.name_participant() if old is None else old.name
         participant = Participant(session, pc_id, name, joined, clock, self._freed)
-        peer = participant.peer = Peer(self._network, session.source, clock, participant)
+        sinks = session.program.sinks
+        voice = participant.voice = Voice(sinks, clock, session.played) if sinks else None
+        peer = participant.peer = Peer(self._network, session.source, clock, participant, voice)
         try:
             sdp = await peer.answer(agreed)
             # Others may have come or gone meanwhile.

@@ -8,6 +8,7 @@ from remotemedia.twin.kinds.basic import (
     compile_format,
     compile_gain,
     compile_pass_through,
+    compile_sink,
     compile_split,
 )
 from remotemedia.twin.kinds.buffer import compile_buffer
@@ -20,6 +21,9 @@ from remotemedia.twin.kinds.vad import compile_vad
 from remotemedia.twin.manifest import ResolvedNode, invalid
 from remotemedia.twin.params import ParamError
 
+SINK = "sink"
+"""The kind whose audio goes to who hears a session."""
+
 KINDS: dict[str, Compile] = {
     "buffer": compile_buffer,
     "calculator": compile_calculator,
@@ -29,6 +33,7 @@ KINDS: dict[str, Compile] = {
     "mix": compile_mix,
     "pass_through": compile_pass_through,
     "resample": compile_resample,
+    SINK: compile_sink,
     "split": compile_split,
     "text": compile_text,
     "vad": compile_vad,
@@ -74,4 +79,4 @@ def compile_node(node: ResolvedNode, position: int) -> Action:
         raise error.at(path) from None
 
 
-__all__ = ["KINDS", "LIVE", "Action", "PythonNode", "compile_node"]
+__all__ = ["KINDS", "LIVE", "SINK", "Action", "PythonNode", "compile_node"]

@@ -1,4 +1,4 @@
-"""Kinds that hold nothing back: `pass_through`, `format`, `gain`, `split`."""
+"""Kinds that hold nothing back: `pass_through`, `sink`, `format`, `gain`, `split`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ def compile_pass_through(node: ResolvedNode) -> Make:
     Params(node.params).finish()
     if len(node.inputs) != 1:
         raise ParamError("inputs", f"a pass_through node has 1, not {len(node.inputs)}")
+    same_out(node)
+    return Passing
+
+
+def compile_sink(node: ResolvedNode) -> Make:
+    """Check a node whose audio goes to who hears a session."""
+    Params(node.params).finish()
+    audio_in(node)
+    audio_out(node)
     same_out(node)
     return Passing
 
