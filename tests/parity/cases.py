@@ -551,6 +551,18 @@ CASES: list[Case] = [
         apart_db=APART_DB,
     ),
     Case(
+        "frames that are no whole number of microseconds",
+        chain(
+            audio(22_050),
+            node("level", "level", LEVEL, audio(22_050), audio(22_050)),
+            resample("high", audio(22_050), MONO),
+            node("vad", "vad", SILERO, MONO, MONO),
+        ),
+        lambda: [Sound(band_limited(22_050))],
+        apart_db=APART_DB,
+        least=60,
+    ),
+    Case(
         "a resampler over jumps",
         chain(FULL, resample("high", FULL, MONO)),
         _faded_jumps,

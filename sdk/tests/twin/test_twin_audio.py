@@ -236,6 +236,17 @@ def test_resampling_keeps_time_and_length(rates: tuple[int, int], quality: str) 
         end_us = output.pts_us + len(output.samples) * 1_000_000 // wanted_rate
 
 
+def test_media_time_counts_samples_where_a_frame_is_no_whole_number_of_microseconds() -> None:
+    low, wide = audio(11_025), {**VAD, "emit": "all"}
+    made = start(
+        chain(low, node("resample", {"quality": "low"}, low, MONO), node("vad", wide, MONO))
+    )
+    made.push_audio("input", noise(60 * 11_025))
+    made.end()
+    times = [each["pts_ms"] for each in events(made.poll(), "vad")]
+    assert times == [index * 32.0 for index in range(1_875)]
+
+
 def test_channels_are_resampled_apart() -> None:
     samples = noise(9_600, channels=2)
     both = heard(through("resample", {"quality": "high"}, samples, audio(48_000, 2), STEREO))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remotemedia_core::{ErrorCode, FrameMeta, Micros, Opaque, Piece, ResolvedNode};
+use remotemedia_core::{ErrorCode, FrameMeta, Micros, Opaque, Piece, ResolvedNode, SampleRate};
 use serde_json::Value;
 
 use crate::instance::{InstanceId, InstanceStats};
@@ -210,10 +210,40 @@ impl Context<'_> {
     }
 }
 
-/// Follows the media time of a stream and tells a jump from rounding.
+/// A frame's time may be off by this much because its sample lies between two microseconds.
+const ROUNDING_US: u64 = 1;
+
+/// Follows the media time of a stream by counting its samples, and tells a jump from rounding.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Continuity {
-    expected: Option<u64>,
+    known: Option<Known>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    rate: SampleRate,
+    /// Media time of a sample, and how many came since until the last chunk began.
+    base_us: u64,
+    counted: u64,
+    /// Samples of that chunk.
+    length: u64,
+}
+
+impl Known {
+    fn begin(chunk: Chunk<'_>) -> Known {
+        let FrameMeta { pts_us: base_us, format, .. } = *chunk.meta;
+        Known { rate: format.rate, base_us, counted: 0, length: chunk.len() as u64 }
+    }
+
+    fn at(&self, samples: i64) -> u64 {
+        let since = i64::try_from(self.counted).unwrap_or(i64::MAX).saturating_add(samples);
+        let micros = self.rate.micros_of(since.unsigned_abs());
+        if since < 0 {
+            self.base_us.saturating_sub(micros)
+        } else {
+            self.base_us.saturating_add(micros)
+        }
+    }
 }
 
 /// How a chunk follows the one before.
@@ -221,7 +251,7 @@ pub(crate) struct Continuity {
 pub(crate) enum Step {
     /// The stream begins.
     First,
-    /// It goes on, give or take this many microseconds of rounding.
+    /// It goes on, give or take this many microseconds, more than rounding alone.
     Next(i64),
     /// Media time jumped; this is how far forward, negative for backward.
     Jump(i64),
@@ -229,18 +259,29 @@ pub(crate) enum Step {
 
 impl Continuity {
     pub(crate) fn step(&mut self, chunk: Chunk<'_>) -> Step {
-        let step = match self.expected {
-            None => Step::First,
-            Some(expected) => {
-                let by = chunk.meta.pts_us.wrapping_sub(expected) as i64;
-                if by.unsigned_abs() <= JUMP_TOLERANCE_US { Step::Next(by) } else { Step::Jump(by) }
-            }
+        let begin = Known::begin(chunk);
+        let Some(known) = &mut self.known else {
+            self.known = Some(begin);
+            return Step::First;
         };
-        self.expected = Some(chunk.end_us());
-        step
+        let by = chunk.meta.pts_us.wrapping_sub(known.at(known.length as i64)) as i64;
+        if by.unsigned_abs() <= ROUNDING_US && known.rate == begin.rate {
+            // Counting on keeps such errors from adding up.
+            known.counted += known.length;
+            known.length = begin.length;
+            return Step::Next(0);
+        }
+        *known = begin;
+        if by.unsigned_abs() <= JUMP_TOLERANCE_US { Step::Next(by) } else { Step::Jump(by) }
+    }
+
+    /// Media time of a sample of the last chunk, counted from its first; of an earlier one where
+    /// that is negative.
+    pub(crate) fn at(&self, samples: i64) -> u64 {
+        self.known.map_or(0, |known| known.at(samples))
     }
 
     pub(crate) fn reset(&mut self) {
-        self.expected = None;
+        self.known = None;
     }
 }

@@ -426,3 +426,55 @@ fn flush_brings_out_the_last_window() {
     let times: Vec<u64> = windows(&drain(&mut executor)).iter().map(|window| window.0).collect();
     assert_eq!(times, [0, 32_000]);
 }
+
+#[test]
+fn media_time_counts_samples_where_a_frame_is_no_whole_number_of_microseconds() {
+    let slow = vad_params("silero");
+    let plan = plan(
+        11_025,
+        &[
+            node("wide", "resample", json!({"quality": "low"}), mono(11_025), Some(mono(16_000))),
+            node("vad", "vad", slow, mono(16_000), None),
+            node("level", "level", json!({"interval_ms": 100}), mono(11_025), None),
+        ],
+        &[("$source", "wide"), ("wide", "vad"), ("$source", "level")],
+    );
+    let (mut executor, id) = start(plan, ExecutorConfig::offline());
+    let samples = tone(11_025, 0.5, 20, 0);
+    // Four minutes in frames of 19,954.6 microseconds.
+    for index in 0..12_000 {
+        let meta = meta(11_025, STREAM, index, index * 220 * 1_000_000 / 11_025);
+        executor.push(meta.arrival, id, &meta, &samples);
+    }
+    let outputs = drain(&mut executor);
+    let late = |node: &str, length_us: u64| {
+        let of = outputs.iter().filter(|output| *output.node == *node);
+        let times = of.filter(|output| !matches!(output.kind, OutputKind::Audio(_)));
+        let times = times.enumerate();
+        times
+            .map(|(index, output)| output.meta.pts_us.abs_diff(index as u64 * length_us))
+            .max()
+            .unwrap()
+    };
+    assert_eq!(late("vad", 32_000), 0);
+    // 1,102 samples.
+    let intervals = outputs.iter().filter(|output| matches!(output.kind, OutputKind::Level { .. }));
+    for (index, output) in intervals.enumerate() {
+        assert_eq!(output.meta.pts_us, index as u64 * 1_102 * 1_000_000 / 11_025);
+    }
+}
+
+#[test]
+fn media_time_follows_a_source_whose_clock_is_another() {
+    let plan = plan(16_000, &[vad("vad", "silero")], &[("$source", "vad")]);
+    let (mut executor, id) = start(plan, ExecutorConfig::live());
+    let samples = tone(16_000, 0.5, 20, 0);
+    for index in 0..1_000 {
+        // 50 parts in a million too slow.
+        let meta = meta(16_000, STREAM, index, index * 20_001);
+        executor.push(meta.arrival, id, &meta, &samples);
+    }
+    executor.run_batches(Micros(0));
+    let last = windows(&drain(&mut executor)).last().unwrap().0;
+    assert!(last.abs_diff(624 * 32_000 + 1_000) <= 40, "{last}");
+}

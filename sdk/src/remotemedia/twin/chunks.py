@@ -11,6 +11,8 @@ RTP_RATE = 48_000
 """The clock of `rtp_ts` (RFC 7587, section 4.1)."""
 JUMP_TOLERANCE_US = 1_000
 """A jump of media time up to this is rounding and keeps a stream continuous."""
+ROUNDING_US = 1
+"""A frame's time may be off by this much because its sample lies between two microseconds."""
 
 
 def micros_of(rate: int, samples: int) -> int:
@@ -66,20 +68,37 @@ Signal = Audio | Value
 
 
 class Continuity:
-    """Follows the media time of a stream and tells a jump from rounding."""
+    """Follows the media time of a stream by counting samples, and tells a jump from rounding."""
 
     def __init__(self) -> None:
-        self._expected: int | None = None
+        self.reset()
 
     def step(self, audio: Audio) -> int | None:
-        """Take the next piece; gives how far it is off the one before, None for the first."""
-        by = None if self._expected is None else audio.stamp.pts_us - self._expected
-        self._expected = audio.end_us
+        """Take the next piece.
+
+        Returns:
+            How far it is off the one before, beyond rounding; None for the first.
+        """
+        by = None if self._rate is None else audio.stamp.pts_us - self.at(self._length)
+        if by is not None and abs(by) <= ROUNDING_US and self._rate == audio.rate:
+            # Counting on keeps such errors from adding up.
+            self._counted += self._length
+            by = 0
+        else:
+            self._rate, self._base_us, self._counted = audio.rate, audio.stamp.pts_us, 0
+        self._length = len(audio)
         return by
+
+    def at(self, samples: int) -> int:
+        """Give the media time of a sample of the last piece, counted from its first, or before."""
+        since = self._counted + samples
+        micros = micros_of(self._rate or 1, abs(since))
+        return max(self._base_us - micros, 0) if since < 0 else self._base_us + micros
 
     def reset(self) -> None:
         """Begin anew."""
-        self._expected = None
+        self._rate: int | None = None
+        self._base_us = self._counted = self._length = 0
 
 
 def is_jump(by: int | None) -> bool:

@@ -65,7 +65,8 @@ struct LevelStream {
     /// Samples per channel in the interval so far.
     measured: u64,
     continuity: Continuity,
-    last: Option<FrameMeta>,
+    /// The last chunk, and its samples.
+    last: Option<(FrameMeta, i64)>,
 }
 
 impl LevelStream {
@@ -96,17 +97,16 @@ impl StreamNode for LevelStream {
             at += take;
             self.measured += take as u64;
             if self.measured >= interval {
-                let end_us = chunk.meta.pts_us.saturating_add(rate.micros_of(at as u64));
-                let start_us = end_us.saturating_sub(rate.micros_of(self.measured));
+                let start_us = self.continuity.at(at as i64 - self.measured as i64);
                 self.report(*chunk.meta, start_us, cx);
             }
         }
-        self.last = Some(FrameMeta { pts_us: chunk.end_us(), ..*chunk.meta });
+        self.last = Some((*chunk.meta, chunk.len() as i64));
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        if let (Some(meta), 1..) = (self.last.take(), self.measured) {
-            let start_us = meta.pts_us.saturating_sub(meta.format.rate.micros_of(self.measured));
+        if let (Some((meta, length)), 1..) = (self.last.take(), self.measured) {
+            let start_us = self.continuity.at(length - self.measured as i64);
             self.report(meta, start_us, cx);
         }
         self.continuity.reset();

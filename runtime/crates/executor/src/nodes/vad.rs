@@ -211,7 +211,8 @@ impl StreamNode for EnergyStream {
             }
         }
         let probability = self.vad.probability(chunk.samples);
-        self.speech.window(*chunk.meta, chunk.end_us(), probability, cx);
+        let end_us = self.continuity.at(chunk.len() as i64);
+        self.speech.window(*chunk.meta, end_us, probability, cx);
         self.last = Some(*chunk.meta);
     }
 
@@ -236,13 +237,14 @@ struct SileroStream {
     filled: usize,
     /// The next window is the first after a jump.
     fresh: bool,
-    last: Option<FrameMeta>,
+    /// The end of the last chunk: `pts_us`, and samples since it began.
+    last: Option<(FrameMeta, i64)>,
 }
 
 impl SileroStream {
-    /// Fills windows with what follows the buffer's content; `end_us` is the time behind `samples`.
-    fn feed(&mut self, meta: FrameMeta, samples: &[f32], end_us: u64, cx: &mut Context<'_>) {
-        let rate = meta.format.rate;
+    /// Fills windows with what follows the buffer's content; `end` is where `samples` end, counted
+    /// from where the last chunk begins.
+    fn feed(&mut self, meta: FrameMeta, samples: &[f32], end: i64, cx: &mut Context<'_>) {
         let mut rest = samples;
         while !rest.is_empty() {
             let take = rest.len().min(WINDOW - self.filled);
@@ -250,17 +252,17 @@ impl SileroStream {
             self.filled += take;
             rest = &rest[take..];
             if self.filled == WINDOW {
-                let end_us = end_us.saturating_sub(rate.micros_of(rest.len() as u64));
-                self.queue(meta, end_us, rate.micros_of(WINDOW as u64), cx);
+                self.queue(meta, end - rest.len() as i64, WINDOW, cx);
             }
         }
     }
 
-    fn queue(&mut self, meta: FrameMeta, end_us: u64, length_us: u64, cx: &mut Context<'_>) {
+    /// Hands the window on, `length` samples that end there.
+    fn queue(&mut self, meta: FrameMeta, end: i64, length: usize, cx: &mut Context<'_>) {
         let window = Window {
             owner: cx.owner,
-            meta: FrameMeta { pts_us: end_us.saturating_sub(length_us), ..meta },
-            end_us,
+            meta: FrameMeta { pts_us: self.continuity.at(end - length as i64), ..meta },
+            end_us: self.continuity.at(end),
             fresh: std::mem::take(&mut self.fresh),
             probability: 0.0,
         };
@@ -281,16 +283,16 @@ impl StreamNode for SileroStream {
                 while missing > 0 {
                     let take = missing.min(WINDOW);
                     missing -= take;
-                    let end_us = chunk.meta.pts_us.saturating_sub(rate.micros_of(missing as u64));
-                    self.feed(*chunk.meta, &SILENCE[..take], end_us, cx);
+                    self.feed(*chunk.meta, &SILENCE[..take], -(missing as i64), cx);
                 }
             } else {
                 self.filled = 0;
                 self.fresh = true;
             }
         }
-        self.feed(*chunk.meta, chunk.samples, chunk.end_us(), cx);
-        self.last = Some(FrameMeta { pts_us: chunk.end_us(), ..*chunk.meta });
+        let end = chunk.len() as i64;
+        self.feed(*chunk.meta, chunk.samples, end, cx);
+        self.last = Some((FrameMeta { pts_us: self.continuity.at(end), ..*chunk.meta }, end));
     }
 
     fn inferred(&mut self, window: &Window, cx: &mut Context<'_>) {
@@ -301,14 +303,13 @@ impl StreamNode for SileroStream {
     }
 
     fn drain(&mut self, cx: &mut Context<'_>) {
-        let (Some(meta), 1..) = (self.last, self.filled) else { return };
-        let length_us = meta.format.rate.micros_of(self.filled as u64);
+        let (Some((meta, end)), 1..) = (self.last, self.filled) else { return };
         self.buffer[self.filled..].fill(0.0);
-        self.queue(meta, meta.pts_us, length_us, cx);
+        self.queue(meta, end, self.filled, cx);
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        if let Some(meta) = self.last.take() {
+        if let Some((meta, _)) = self.last.take() {
             self.speech.flush(meta, cx);
         }
         self.continuity.reset();

@@ -8,7 +8,7 @@ import numpy as np
 
 from remotemedia.frames import Samples
 from remotemedia.twin import messages
-from remotemedia.twin.chunks import Audio, Continuity, Stamp, is_jump, micros_of, samples_in
+from remotemedia.twin.chunks import Audio, Continuity, Stamp, is_jump, samples_in
 from remotemedia.twin.kinds.base import Context, Make, Passing, State, audio_in, same_out
 from remotemedia.twin.manifest import ResolvedNode
 from remotemedia.twin.params import Params
@@ -73,14 +73,12 @@ class _Level(Passing):
             self._measured += take
             at += take
             if self._measured >= interval:
-                end_us = audio.stamp.pts_us + micros_of(audio.rate, at)
-                self._report(audio.stamp, end_us, audio.rate, cx)
-        self._last = (audio.stamp.at(audio.end_us), audio.rate)
+                self._report(audio.stamp, at, cx)
+        self._last = (audio.stamp, len(audio))
 
     def finish(self, cx: Context) -> None:
         if self._last is not None and self._measured:
-            stamp, rate = self._last
-            self._report(stamp, stamp.pts_us, rate, cx)
+            self._report(*self._last, cx)
         self._last = None
         self._continuity.reset()
 
@@ -88,8 +86,9 @@ class _Level(Passing):
         if isinstance(fresh, _Level):
             self._interval_us = fresh._interval_us
 
-    def _report(self, stamp: Stamp, end_us: int, rate: int, cx: Context) -> None:
-        start_us = max(end_us - micros_of(rate, self._measured), 0)
+    def _report(self, stamp: Stamp, end: int, cx: Context) -> None:
+        """Tell of what ends at this sample of the last piece."""
+        start_us = self._continuity.at(end - self._measured)
         rms = dbfs(math.sqrt(self._squares / self._samples))
         data = {
             "rms_dbfs": messages.decibels(rms),

@@ -8,7 +8,7 @@ import numpy as np
 
 from remotemedia.frames import Samples
 from remotemedia.twin import messages
-from remotemedia.twin.chunks import Audio, Continuity, Stamp, is_jump, micros_of, samples_in
+from remotemedia.twin.chunks import Audio, Continuity, Stamp, is_jump, samples_in
 from remotemedia.twin.kinds.base import Context, Make, Passing, State, audio_in, same_out
 from remotemedia.twin.kinds.level import FLOOR_DBFS, rms_dbfs
 from remotemedia.twin.manifest import ResolvedNode
@@ -122,7 +122,8 @@ class _Energy(_Speech):
         level = rms_dbfs(audio.samples)
         above = (level - self._settings.threshold_db) / RAMP_DB + 0.5
         probability = min(max(above, 0.0), 1.0) if level > FLOOR_DBFS else 0.0
-        self.window(audio.stamp, audio.end_us, float(np.float32(probability)), cx)
+        end_us = self._continuity.at(len(audio))
+        self.window(audio.stamp, end_us, float(np.float32(probability)), cx)
         self._last = audio.stamp
 
 
@@ -135,7 +136,7 @@ class _Silero(_Speech):
         self._buffer = np.zeros(WINDOW, dtype=np.float32)
         self._filled = 0
         self._fresh = False
-        self._rate = _SILERO[0]
+        self._end = 0
 
     def audio(self, port: int, audio: Audio, cx: Context) -> None:
         by = self._continuity.step(audio)
@@ -144,25 +145,26 @@ class _Silero(_Speech):
                 # The model keeps its place in time: the gap counts as silence.
                 missing = samples_in(audio.rate, by)
                 silence = np.zeros(missing, dtype=np.float32)
-                self._feed(audio.stamp, silence, audio.stamp.pts_us, cx)
+                self._feed(audio.stamp, silence, 0, cx)
             else:
                 self._filled = 0
                 self._fresh = True
-        self._feed(audio.stamp, audio.samples[0], audio.end_us, cx)
-        self._last = audio.stamp.at(audio.end_us)
+        self._end = len(audio)
+        self._feed(audio.stamp, audio.samples[0], self._end, cx)
+        self._last = audio.stamp.at(self._continuity.at(self._end))
 
     def drain(self, cx: Context) -> None:
         if self._last is not None and self._filled:
-            length_us = micros_of(self._rate, self._filled)
             self._buffer[self._filled :] = 0.0
-            self._queue(self._last, self._last.pts_us, length_us, cx)
+            self._queue(self._last, self._end, self._filled, cx)
 
     def finish(self, cx: Context) -> None:
         super().finish(cx)
         self._filled = 0
         self._fresh = True
 
-    def _feed(self, stamp: Stamp, samples: Samples, end_us: int, cx: Context) -> None:
+    def _feed(self, stamp: Stamp, samples: Samples, end: int, cx: Context) -> None:
+        """Fill windows; `end` is where the samples end, counted from the last piece's first."""
         at = 0
         while at < len(samples):
             take = min(len(samples) - at, WINDOW - self._filled)
@@ -170,12 +172,11 @@ class _Silero(_Speech):
             self._filled += take
             at += take
             if self._filled == WINDOW:
-                behind_us = micros_of(self._rate, len(samples) - at)
-                window_us = micros_of(self._rate, WINDOW)
-                self._queue(stamp, end_us - behind_us, window_us, cx)
+                self._queue(stamp, end - (len(samples) - at), WINDOW, cx)
 
-    def _queue(self, stamp: Stamp, end_us: int, length_us: int, cx: Context) -> None:
-        window, start = self._buffer.copy(), stamp.at(max(end_us - length_us, 0))
+    def _queue(self, stamp: Stamp, end: int, length: int, cx: Context) -> None:
+        window, start = self._buffer.copy(), stamp.at(self._continuity.at(end - length))
+        end_us = self._continuity.at(end)
         fresh, self._fresh, self._filled = self._fresh, False, 0
 
         def judge() -> None:
