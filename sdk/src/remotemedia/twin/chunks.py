@@ -71,7 +71,8 @@ class Continuity:
     """Follows the media time of a stream by counting samples, and tells a jump from rounding."""
 
     def __init__(self) -> None:
-        self.reset()
+        self._rate: int | None = None
+        self._base_us = self._counted = self._length = 0
 
     def step(self, audio: Audio) -> int | None:
         """Take the next piece.
@@ -91,14 +92,15 @@ class Continuity:
 
     def at(self, samples: int) -> int:
         """Give the media time of a sample of the last piece, counted from its first, or before."""
+        if self._rate is None:
+            return 0
         since = self._counted + samples
-        micros = micros_of(self._rate or 1, abs(since))
+        micros = micros_of(self._rate, abs(since))
         return max(self._base_us - micros, 0) if since < 0 else self._base_us + micros
 
     def reset(self) -> None:
         """Begin anew."""
-        self._rate: int | None = None
-        self._base_us = self._counted = self._length = 0
+        self._rate = None
 
 
 def is_jump(by: int | None) -> bool:
