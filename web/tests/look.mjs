@@ -85,6 +85,27 @@ for (const [name, viewport, dark] of /** @type {const} */ ([['sound', WIDE, fals
     await shoot('-muted');
   });
 }
+for (const [name, viewport, dark] of /** @type {const} */ ([['data', WIDE, false], ['data-phone', PHONE, true]])) {
+  await scene(name, { path: '/text', viewport, dark }, async (page, shoot) => {
+    await page.waitForSelector('[data-testid="start"]:not([disabled])');
+    await shoot('-idle');
+    await goLive(page);
+    for (const text of ['hello', '{"text": "grüße"}', '{"number": 7}']) {
+      await page.type('[data-testid="data-text"]', text);
+      await page.keyboard.press('Enter');
+      await sleep(300);
+    }
+    await page.type('[data-testid="data-text"]', 'the next one');
+    await sleep(300);
+    await shoot();
+  });
+}
+await scene('data-beside', { path: '/mic-python' }, async (page, shoot) => {
+  await goLive(page);
+  await page.click('[data-testid="data"] > summary');
+  await sleep(2_000);
+  await shoot();
+});
 await scene('phone', { viewport: PHONE }, async (page, shoot) => {
   await goLive(page);
   await sleep(9_000);

@@ -8,6 +8,10 @@ export interface PipelineInfo {
   readonly description: string;
   /** Whether it sends audio back. */
   readonly sendsAudio: boolean;
+  /** Whether it takes audio: whoever opens a session must offer some, may, or need not. */
+  readonly takesAudio: 'needed' | 'optional' | 'none';
+  /** Who takes data, by the names that `Session.input` takes; none in most. */
+  readonly takesData: readonly string[];
   readonly nodes: readonly PipelineNode[];
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -153,10 +157,14 @@ function readPipeline(raw: Record<string, unknown>): PipelineInfo {
   const nodesOf = (manifest: unknown): Record<string, unknown>[] => (isRecord(manifest) ? list(manifest['nodes']) : []);
   const resolved = nodesOf(raw['resolved']);
   const nodes = resolved.length > 0 ? resolved : nodesOf(raw['manifest']);
+  const ports = list(raw['ports']);
+  const sources = ports.filter(({ direction }) => direction === 'in');
   return {
     name: text(raw['name']),
     description: text(raw['description']),
-    sendsAudio: list(raw['ports']).some(({ direction, kind }) => direction === 'out' && kind === 'audio'),
+    sendsAudio: ports.some(({ direction, kind }) => direction === 'out' && kind === 'audio'),
+    takesAudio: audioOf(sources.map(({ kind }) => kind)),
+    takesData: sources.filter(({ kind }) => kind === 'data' || kind === 'any').map(({ id }) => text(id)),
     nodes: nodes.map((node) => ({
       id: text(node['id']),
       kind: text(node['kind']) || text(node['node_type']),
@@ -164,6 +172,12 @@ function readPipeline(raw: Record<string, unknown>): PipelineInfo {
     })),
     raw,
   };
+}
+
+function audioOf(kinds: readonly unknown[]): PipelineInfo['takesAudio'] {
+  // A server that says nothing about them has sources of audio alone.
+  if (kinds.length === 0 || kinds.includes('audio')) return 'needed';
+  return kinds.includes('any') ? 'optional' : 'none';
 }
 
 function list(value: unknown): Record<string, unknown>[] {

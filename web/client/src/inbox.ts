@@ -27,6 +27,7 @@ const RESULT_TYPES: ReadonlySet<string> = new Set<ResultMessage['type']>([
 const REPLY_TYPES: ReadonlySet<string> = new Set<ReplyMessage['type']>([
   'pong',
   'configured',
+  'accepted',
   'interrupted',
   'flushed',
   'error',

@@ -99,9 +99,12 @@ export class Session extends Emitter<SessionEvents> {
     await this.#request({ type: 'flush' });
   }
 
-  /** Hands data to a node. */
-  async input(node: string, data: unknown): Promise<void> {
-    await this.#request({ type: 'input', node, data });
+  /**
+   * Hands data, any JSON, to the pipeline; resolves when its nodes have it. `node` says who shall
+   * have it, one of `takesData` in {@link PipelineInfo}, and may be left out where there is one alone.
+   */
+  async input(data: unknown, node?: string): Promise<void> {
+    await this.#request({ type: 'input', data, ...(node === undefined ? {} : { node }) });
   }
 
   /** The round trip on the channel, in milliseconds; also measured once a second by itself. */

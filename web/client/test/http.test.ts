@@ -71,6 +71,19 @@ describe('Api', () => {
     expect(listed.map(({ sendsAudio }) => sendsAudio)).toEqual([false, true, false]);
   });
 
+  it('knows what pipelines take', async () => {
+    const port = (id: string, kind: string) => ({ id, direction: 'in', kind });
+    const results = { id: 'results', direction: 'out', kind: 'results' };
+    const ports = [[port('mic', 'audio'), port('input', 'data')], [port('input', 'any')], [port('a', 'data'), port('b', 'data')], []];
+    const listed = await api(() => json(200, { pipelines: ports.map((each) => ({ name: 'x', ports: [...each, results] })) })).pipelines(signal);
+    expect(listed.map(({ takesAudio, takesData }) => [takesAudio, takesData])).toEqual([
+      ['needed', ['input']],
+      ['optional', ['input']],
+      ['none', ['a', 'b']],
+      ['needed', []],
+    ]);
+  });
+
   it('reads them from the manifest as written where there is no resolved one', async () => {
     const manifest = { nodes: [{ id: 'vad', node_type: 'VADNode' }] };
     const [pipeline] = await api(() => json(200, { pipelines: [{ name: 'mic', resolved: {}, manifest }] })).pipelines(signal);

@@ -165,6 +165,28 @@ describe('a session', () => {
   });
 });
 
+describe('data', () => {
+  it('goes by messages and names who shall have it, or nobody', async () => {
+    const { session } = await goLive({ media: { kind: 'none' } });
+    const handed = Promise.all([session.input({ text: 'hi' }), session.input(null, 'text-1')]);
+    const sent = world.peer.results.sent.filter(({ type }) => type === 'input');
+    expect(sent).toMatchObject([{ data: { text: 'hi' } }, { data: null, node: 'text-1' }]);
+    expect(sent[0]).not.toHaveProperty('node');
+    for (const { id } of sent) world.peer.results.receive({ v: 1, type: 'accepted', id, node: 'text-1' });
+    await handed;
+    session.close();
+  });
+
+  it('that is refused says why', async () => {
+    const { session } = await goLive();
+    const refused = expect(session.input(1, 'vad')).rejects.toMatchObject({ code: 'control_refused', details: { field: 'node' } });
+    const id = world.peer.results.sent.find(({ type }) => type === 'input')?.['id'];
+    world.peer.results.receive({ v: 1, type: 'error', id, data: { code: 'RM-1003', message: 'no such node', field: 'node' } });
+    await refused;
+    session.close();
+  });
+});
+
 describe('the input', () => {
   it('is replaced without negotiating again', async () => {
     const { session } = await goLive();

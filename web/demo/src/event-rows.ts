@@ -52,6 +52,13 @@ export function rowOf(message: ResultMessage, speaker: string): EventRow | undef
   }
 }
 
+/** The row of data that the user sent. */
+export function sentRow(data: unknown, node: string | undefined): EventRow {
+  const json = JSON.stringify({ type: 'input', ...(node === undefined ? {} : { node }), data });
+  const title = node === undefined ? 'You sent' : `You sent to ${node}`;
+  return { kind: 'note', time: '', title, detail: summarise(data), long: undefined, json, group: undefined, shape: '' };
+}
+
 /** A row for what the page itself has to say. */
 export function faultRow(error: ClientError): EventRow {
   return { kind: 'error', time: '', title: error.message, detail: error.advice, long: undefined, json: JSON.stringify({ code: error.code, message: error.message }), group: error.code, shape: '' };

@@ -1,4 +1,5 @@
 import { ClientError } from '@remotemedia/client';
+import { DataField } from './data.ts';
 import type { DetailRow } from './details.ts';
 import { byId, setText } from './dom.ts';
 import { SessionView } from './page.ts';
@@ -14,6 +15,7 @@ const STATS_MS = 1_000;
 
 const address = readAddress(location.href);
 const startButton = byId('start', HTMLButtonElement);
+const instrument = byId('instrument', HTMLElement);
 let state: PageState = { name: 'idle' };
 /** The session to enter; a new one is made without it. */
 let { join } = address;
@@ -23,6 +25,7 @@ const share = new Share();
 const sound = new Sound();
 const status = new Status(choosePipeline);
 const source = new SourceChoice(onSource, join !== undefined);
+const data = new DataField(send);
 const runner = new Runner({
   onState: show,
   onSession: (session) => {
@@ -82,6 +85,7 @@ function show(next: PageState): void {
   };
   status.show(next, situation, view.hasData);
   if (next.name !== 'live') share.session = sound.stream = undefined;
+  data.isLive = next.name === 'live';
   const isActive = runner.isActive;
   startButton.classList.toggle('active', isActive);
   setText(startButton, isActive ? 'Stop' : join === undefined ? 'Start' : 'Join');
@@ -89,6 +93,7 @@ function show(next: PageState): void {
 
 function onList(): void {
   startButton.disabled = pipelines.names.length === 0;
+  onPipeline();
   if (pipelines.wanted !== '' && !pipelines.isKnown(pipelines.wanted)) {
     const error = new ClientError(
       'unknown_pipeline',
@@ -100,7 +105,6 @@ function onList(): void {
   } else {
     show({ name: 'idle' });
   }
-  onPipeline();
 }
 
 function onListError(error: ClientError, retryAt: number): void {
@@ -129,7 +133,25 @@ function onPipeline(): void {
   document.title = pipelines.name ? `${pipelines.name} · RemoteMedia` : 'RemoteMedia';
   view.threshold = pipelines.threshold;
   view.answers.expect(pipelines.pythonNodes);
+  const takes = pipelines.info?.takesAudio ?? 'needed';
+  source.takes = takes;
+  data.pipeline = pipelines.info;
+  // Without audio there is nothing to draw: the place is for words alone.
+  instrument.classList.toggle('words', takes === 'none');
   sound.isOffered = source.cancelsEcho = pipelines.info?.sendsAudio ?? false;
+}
+
+/** Whoever is told of a result was told first of what it is about. */
+async function send(value: unknown, node: string | undefined): Promise<void> {
+  const { session } = runner;
+  if (!session) return;
+  view.sent(value, node);
+  try {
+    await session.input(value, node);
+  } catch (error) {
+    if (error instanceof ClientError) view.fault(error);
+    throw error;
+  }
 }
 
 function onSource(): void {

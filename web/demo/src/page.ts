@@ -2,7 +2,7 @@ import { ClientError, type MediaSource, type ResultMessage, type SessionInfo } f
 import { Answers } from './answers.ts';
 import { Details } from './details.ts';
 import { byId, make, setText } from './dom.ts';
-import { faultRow, rowOf, sessionRow } from './event-rows.ts';
+import { faultRow, rowOf, sentRow, sessionRow } from './event-rows.ts';
 import { EventList } from './events.ts';
 import { Figures } from './figures.ts';
 import { Hook } from './hook.ts';
@@ -114,6 +114,10 @@ export class SessionView {
     if (message.type === 'node') this.answers.add(message, speaker, now);
     const row = rowOf(message, speaker);
     if (row) this.events.add(row, now);
+  }
+
+  sent(data: unknown, node: string | undefined): void {
+    this.events.add(sentRow(data, node), performance.now());
   }
 
   fault(error: ClientError): void {

@@ -1,28 +1,29 @@
-import { listMicrophones, type MediaInput } from '@remotemedia/client';
+import { listMicrophones, type MediaInput, type PipelineInfo } from '@remotemedia/client';
 import { byId, make } from './dom.ts';
 
 export type SourceKind = 'microphone' | 'file' | 'none';
 
 /** What is sent: the choice of microphone, device or file. */
 export class SourceChoice {
+  readonly #field = byId('source-field', HTMLLabelElement);
   readonly #kind = byId('source', HTMLSelectElement);
   readonly #deviceField = byId('device-field', HTMLLabelElement);
   readonly #device = byId('device', HTMLSelectElement);
   readonly #fileField = byId('file-field', HTMLDivElement);
   readonly #file = byId('file', HTMLInputElement);
   readonly #onChange: () => void;
+  readonly #nothing = option('none', '');
+  #isListener: boolean;
+  #takes: PipelineInfo['takesAudio'] = 'needed';
   /** Whether the microphone shall leave out what the loudspeaker plays. */
   cancelsEcho = false;
 
   /** `onChange` is called when the user chose something that can be sent. */
   constructor(onChange: () => void, canListen: boolean) {
     this.#onChange = onChange;
-    if (canListen) {
-      const option = make('option', { text: 'Listen only' });
-      option.value = 'none';
-      this.#kind.append(option);
-      this.#kind.value = 'none';
-    }
+    this.#isListener = canListen;
+    this.#offerNothing();
+    if (canListen) this.#kind.value = 'none';
     this.#kind.addEventListener('change', () => {
       this.#update();
       // Without a file there is nothing to send yet.
@@ -37,7 +38,14 @@ export class SourceChoice {
     void this.refreshDevices();
   }
 
+  /** What the pipeline takes: a source is chosen only where it takes audio. */
+  set takes(takes: PipelineInfo['takesAudio']) {
+    this.#takes = takes;
+    this.#offerNothing();
+  }
+
   get kind(): SourceKind {
+    if (this.#takes === 'none') return 'none';
     const { value } = this.#kind;
     return value === 'file' || value === 'none' ? value : 'microphone';
   }
@@ -62,11 +70,9 @@ export class SourceChoice {
 
   /** Listening alone is no longer a choice: there is nobody to listen to. */
   needsInput(): void {
-    const listening = this.#kind.querySelector('option[value="none"]');
-    if (!listening) return;
-    if (this.kind === 'none') this.#kind.value = 'microphone';
-    listening.remove();
-    this.#update();
+    if (this.#isListener && this.#kind.value === 'none') this.#kind.value = 'microphone';
+    this.#isListener = false;
+    this.#offerNothing();
   }
 
   /** Opens the browser's own choice of files. */
@@ -90,7 +96,19 @@ export class SourceChoice {
     return navigator.mediaDevices;
   }
 
+  #offerNothing(): void {
+    this.#nothing.textContent = this.#isListener ? 'Listen only' : 'No audio';
+    if (this.#isListener || this.#takes === 'optional') {
+      this.#kind.append(this.#nothing);
+    } else {
+      if (this.#kind.value === 'none') this.#kind.value = 'microphone';
+      this.#nothing.remove();
+    }
+    this.#update();
+  }
+
   #update(): void {
+    this.#field.hidden = this.#takes === 'none';
     this.#deviceField.hidden = this.kind !== 'microphone';
     this.#fileField.hidden = this.kind !== 'file';
   }

@@ -38,9 +38,7 @@ export function describe(state: PageState, situation: Situation): Words {
     case 'idle':
       return { label, ...idle(situation) };
     case 'asking':
-      return situation.source === 'microphone'
-        ? { label, title: 'Allow the microphone', text: 'The browser asks for it, usually at the top of the window.' }
-        : { label: 'Opening the file', title: 'Opening the file', text: '' };
+      return asking(situation.source);
     case 'connecting':
       return { label, title: state.attempt > 1 ? `Connecting, attempt ${state.attempt}` : 'Connecting', text: '' };
     case 'live':
@@ -49,6 +47,17 @@ export function describe(state: PageState, situation: Situation): Words {
       return { label, ...ended(state.reason, state.detail) };
     case 'failed':
       return { label, ...failed(state.error) };
+  }
+}
+
+function asking(source: Situation['source']): Words {
+  switch (source) {
+    case 'microphone':
+      return { label: LABELS.asking, title: 'Allow the microphone', text: 'The browser asks for it, usually at the top of the window.' };
+    case 'file':
+      return { label: 'Opening the file', title: 'Opening the file', text: '' };
+    case 'none':
+      return { label: LABELS.connecting, title: LABELS.connecting, text: '' };
   }
 }
 
@@ -61,9 +70,14 @@ function idle({ source, isJoining, isSecure, description }: Situation): { title:
     return { title: 'You are invited to a running session', text: 'Join to listen in, or choose a source to be heard too.' };
   }
   const about = description && `${description.replace(/[.\s]+$/, '')}.`;
-  return source === 'file'
-    ? { title: 'Choose a file and press Start', text: about || 'It is streamed in real time, as if you spoke it.' }
-    : { title: 'Press Start and speak', text: about || 'The last 20 seconds appear here.' };
+  switch (source) {
+    case 'file':
+      return { title: 'Choose a file and press Start', text: about || 'It is streamed in real time, as if you spoke it.' };
+    case 'microphone':
+      return { title: 'Press Start and speak', text: about || 'The last 20 seconds appear here.' };
+    case 'none':
+      return { title: 'Press Start and send something', text: about || 'Results appear below.' };
+  }
 }
 
 function ended(reason: string, detail: string): { title: string; text: string } {

@@ -33,6 +33,7 @@ export class StandinPeer {
   #quiet = 0;
   /** @type {number | undefined} */ #startedMs;
   #packets = 0;
+  #since = performance.now();
   #floor = 60;
 
   /** @param {PeerOptions} options */
@@ -215,12 +216,24 @@ export class StandinPeer {
     if (!isLive) broadcast(text, true);
   }
 
+  /** @param {unknown} data */
+  #onData(data) {
+    const text = typeof data === 'object' && data && 'text' in data ? data.text : data;
+    const ptsMs = performance.now() - this.#since;
+    for (const { id, kind } of this.#options.pipeline.nodes) {
+      if (kind !== 'text') continue;
+      if (typeof text === 'string') this.#say('node', id, ptsMs, text.toUpperCase());
+      else this.#say('error', id, ptsMs, { code: 'RM-5001', message: 'a text node takes a text or {"text": ...}' });
+    }
+  }
+
   /** @param {string} text */
   #onControl(text) {
     /** @type {unknown} */
     const message = JSON.parse(text);
-    const { type, id, t, node } = /** @type {{ type: string, id?: number, t?: number, node?: string }} */ (message);
-    const reply = { ping: { type: 'pong', t }, flush: { type: 'flushed' }, interrupt: { type: 'interrupted' }, configure: { type: 'configured', node } }[type]
+    const { type, id, t, node, data } = /** @type {{ type: string, id?: number, t?: number, node?: string, data?: unknown }} */ (message);
+    if (type === 'input') this.#onData(data);
+    const reply = { ping: { type: 'pong', t }, flush: { type: 'flushed' }, interrupt: { type: 'interrupted' }, configure: { type: 'configured', node }, input: { type: 'accepted', node: node ?? 'input' } }[type]
       ?? { type: 'error', data: { code: 'RM-4001', message: `unknown type "${type}"`, field: 'type' } };
     this.send(JSON.stringify({ v: 1, id, ...reply }), false);
   }
