@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,8 +63,8 @@ def description(*sections, bundle="0 1 2 3", session=()):
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def agree(text, required=True):
-    return negotiate(parse(text), audio_required=required)
+def agree(text, required=True, channels=0):
+    return negotiate(parse(text), audio_required=required, sent_channels=channels)
 
 
 def without(section, start):
@@ -145,6 +147,60 @@ def test_candidates_may_stand_in_another_section():
 )
 def test_how_much_a_client_takes(lines, size):
     assert agree(description(AUDIO, [*DATA, *lines])).max_message_size == size
+
+
+@pytest.mark.parametrize(
+    ("offered", "channels", "use", "answered", "inner"),
+    [
+        ("sendrecv", 1, "audio", "sendrecv", "sendrecv"),
+        ("sendrecv", 0, "audio", "recvonly", "sendonly"),
+        ("sendonly", 1, "audio", "recvonly", "sendonly"),
+        ("recvonly", 1, "voice", "sendonly", "recvonly"),
+        ("recvonly", 0, "inactive", "inactive", None),
+        ("inactive", 1, "inactive", "inactive", None),
+    ],
+)
+def test_audio_is_sent_to_who_wants_it(offered, channels, use, answered, inner):
+    section = replaced(AUDIO, "a=sendrecv", f"a={offered}")
+    agreed = agree(description(section, DATA), required=False, channels=channels)
+    assert agreed.uses == (use, "data")
+    local = replace(LOCAL, source=(77, "us"))
+    answer = write_answer(agreed, local, MONO, 5, 1).splitlines()
+    assert f"a={answered}" in answer
+    assert ("a=ssrc:77 cname:us" in answer) is answered.startswith("send")
+    assert ("a=msid:us us-audio" in answer) is answered.startswith("send")
+    if inner is not None:
+        assert f"a={inner}" in write_inner(agreed, ["0", "2"], "actpass").splitlines()
+
+
+def test_the_first_section_in_which_audio_is_heard_carries_it():
+    deaf = replaced(replaced(AUDIO, "a=sendrecv", "a=sendonly"), "a=mid:0", "a=mid:3")
+    second = replaced(AUDIO, "a=mid:0", "a=mid:4")
+    offer = description(deaf, AUDIO, second, bundle="3 0 4")
+    agreed = agree(offer, channels=1)
+    assert (agreed.uses, agreed.voice, agreed.voice_mid) == (("audio",) * 3, 1, "0")
+    answer = write_answer(agreed, replace(LOCAL, source=(77, "us")), MONO, 5, 1).splitlines()
+    directions = [line for line in answer if line in {"a=recvonly", "a=sendrecv"}]
+    assert directions == ["a=recvonly", "a=sendrecv", "a=recvonly"]
+    assert answer.count("a=ssrc:77 cname:us") == 1
+
+
+def test_audio_that_is_required_must_come():
+    section = replaced(AUDIO, "a=sendrecv", "a=recvonly")
+    assert code_of(lambda: agree(description(section, DATA), channels=1)) == "RM-2002"
+    # Who joins to listen needs no data channel.
+    agreed = agree(description(section), required=False, channels=1)
+    assert agreed.uses == ("voice",)
+
+
+@pytest.mark.parametrize(("wished", "channels"), [(True, 2), (True, 1), (False, 2)])
+def test_stereo_is_sent_where_it_is_wished_and_there(wished, channels):
+    section = replaced(AUDIO, "minptime=10", "minptime=10;stereo=1") if wished else AUDIO
+    agreed = agree(description(section), channels=channels)
+    assert agreed.stereo is (wished and channels > 1)
+    assert agreed.wishes.stereo is wished
+    answer = write_answer(agreed, LOCAL, MONO, 5, 1)
+    assert ("sprop-stereo=1" in answer) is agreed.stereo
 
 
 @pytest.mark.parametrize(
