@@ -8,5 +8,4 @@ from remotemedia.nodes.audio import VADNode
 pipeline = Pipeline("speech", VADNode())
 
 if __name__ == "__main__":
-    print("open http://127.0.0.1:8080/speech", flush=True)
-    asyncio.run(pipeline.serve(port=8080))
+    asyncio.run(pipeline.serve(port=8080))  # says where: http://127.0.0.1:8080/speech

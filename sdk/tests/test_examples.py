@@ -9,6 +9,7 @@ import re
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,6 +159,7 @@ async def test_serve_pipeline(runtime, monkeypatch, capsys):
 
     async def run_server(host, config, **rest):
         served.update(port=config.port, names=[each.name for each in host.pipelines()])
+        rest["on_started"](SimpleNamespace(urls=[f"http://127.0.0.1:{config.port}"]))
 
     monkeypatch.delenv("REMOTEMEDIA_USE_RUST", raising=False)
     monkeypatch.setitem(sys.modules, "remotemedia_runtime", runtime)
@@ -165,7 +167,10 @@ async def test_serve_pipeline(runtime, monkeypatch, capsys):
     path = str(EXAMPLES / "serve_pipeline.py")
     await asyncio.to_thread(runpy.run_path, path, run_name="__main__")
     assert served == {"port": 8080, "names": ["speech"]}
-    assert "http://127.0.0.1:8080/speech" in capsys.readouterr().out
+    assert capsys.readouterr().err.splitlines() == [
+        "speech: http://127.0.0.1:8080/speech",
+        "Ctrl-C ends it",
+    ]
 
 
 def load(name):

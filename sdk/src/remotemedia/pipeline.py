@@ -309,7 +309,9 @@ class Pipeline:
         return inspect(self.plan(sources=formats) if formats else plan, formats)
 
     async def serve(self, *, host: str = "127.0.0.1", port: int = 8080, tls: bool = False) -> None:
-        """Serve this pipeline with signaling and the demo page, until cancelled.
+        """Serve this pipeline with signaling and the demo page, until cancelled or Ctrl-C.
+
+        Where to open it is written to standard error.
 
         Args:
             host: the address to listen at; ``0.0.0.0`` lets other machines in.
@@ -318,8 +320,10 @@ class Pipeline:
                 no microphone.
 
         Raises:
-            RuntimeMissing: the native runtime is absent.
+            RuntimeMissing: a node must run natively and the native runtime is absent, or a package
+                is missing that a node needs without it.
             ManifestError: the pipeline cannot run.
+            ConfigError: the address or the port cannot be used.
         """
         from remotemedia.server import serve
 

@@ -32,6 +32,8 @@ async def serve(
 ) -> None:
     """Serve pipelines with signaling and the demo page, until cancelled or stopped by a signal.
 
+    Where to open them is written to standard error.
+
     Args:
         pipelines: what is served, under their names.
         host: the address to listen at; ``0.0.0.0`` lets other machines in.
@@ -45,7 +47,14 @@ async def serve(
         ConfigError: the address or the port cannot be used.
     """
     config = ServerConfig(host=host, port=port, tls="auto" if tls else "off", web_root=find_page())
-    await serve_with(pipelines, config)
+
+    def say(server: SignalingServer) -> None:
+        for pipeline in pipelines:
+            for url in server.urls:
+                print(f"{pipeline.name}: {url}/{pipeline.name}", file=sys.stderr)
+        print("Ctrl-C ends it", file=sys.stderr, flush=True)
+
+    await serve_with(pipelines, config, on_started=say)
 
 
 async def serve_with(
