@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     LaneItem: TypeAlias = native.LaneItem
     LaneResult: TypeAlias = native._Result
     LaneDone: TypeAlias = tuple[int, Sequence[LaneResult] | LaneFailure]
+    RuntimeFault: TypeAlias = native.RuntimeFault
     FailureType: TypeAlias = type[native.LaneFailure]
 
     class NativeRuntime(Protocol):

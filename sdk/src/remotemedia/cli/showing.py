@@ -59,4 +59,6 @@ def _check_natively(plan: Plan) -> None:
     try:
         native.check_manifest(plan.resolved.to_json())
     except native.RuntimeFault as fault:
-        raise ManifestError(str(fault), field=getattr(fault, "field", None)) from fault
+        raise ManifestError(
+            fault.message, code=fault.code, field=fault.field, hint=fault.hint
+        ) from fault

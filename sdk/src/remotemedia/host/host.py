@@ -41,7 +41,7 @@ from remotemedia.running import choice
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from remotemedia._native import Engine, NativeRuntime
+    from remotemedia._native import Engine, NativeRuntime, RuntimeFault
     from remotemedia.planning import Plan, PortFormat
 
 T = TypeVar("T")
@@ -386,17 +386,9 @@ def _port(name: str, direction: Literal["in", "out"], given: PortFormat) -> Pipe
     return PipelinePort(name, direction, kind, AudioFormat(audio.rate, audio.channels))
 
 
-def _parts(fault: Exception) -> tuple[str, str, str | None, str | None]:
-    code = str(getattr(fault, "code", INTERNAL))
-    message = str(getattr(fault, "message", fault))
-    return code, message, getattr(fault, "field", None), getattr(fault, "hint", None)
+def _as_host_error(fault: RuntimeFault) -> HostError:
+    return HostError(fault.code, fault.message, field=fault.field, hint=fault.hint)
 
 
-def _as_host_error(fault: Exception) -> HostError:
-    code, message, field, hint = _parts(fault)
-    return HostError(code, message, field=field, hint=hint)
-
-
-def _as_error(fault: Exception) -> RemoteMediaError:
-    code, message, field, hint = _parts(fault)
-    return RemoteMediaError(message, code=code, field=field, hint=hint)
+def _as_error(fault: RuntimeFault) -> RemoteMediaError:
+    return RemoteMediaError(fault.message, code=fault.code, field=fault.field, hint=fault.hint)

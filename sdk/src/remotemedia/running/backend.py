@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from remotemedia.frames import Item, Samples
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from pydantic import JsonValue
+
+    from remotemedia import twin
+    from remotemedia._native import RuntimeFault
+
+    Fault: TypeAlias = RuntimeFault | twin.RuntimeFault
+    FaultType: TypeAlias = type[RuntimeFault] | type[twin.RuntimeFault]
 
 
 class LaneItem(Item, Protocol):
@@ -173,4 +181,4 @@ class Backend(Protocol):
     @property
     def LaneFailure(self) -> FailureType: ...  # noqa: N802 - the module's name
     @property
-    def RuntimeFault(self) -> type[Exception]: ...  # noqa: N802 - the module's name
+    def RuntimeFault(self) -> FaultType: ...  # noqa: N802 - the module's name

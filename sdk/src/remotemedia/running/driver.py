@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from remotemedia.errors import INTERNAL, NODE_FAILED, ManifestError, NodeError, RemoteMediaError
+from remotemedia.errors import NODE_FAILED, ManifestError, NodeError, RemoteMediaError
 from remotemedia.running.inputs import Input, Value
 from remotemedia.running.memory import Peak
 from remotemedia.running.metrics import Metrics, measured
@@ -16,7 +16,7 @@ from remotemedia.running.working import Recipe, Workers
 
 if TYPE_CHECKING:
     from remotemedia.planning import Plan
-    from remotemedia.running.backend import Run, RunOutput
+    from remotemedia.running.backend import Fault, Run, RunOutput
     from remotemedia.running.choice import Choice
 
 WORK_ITEMS = 256
@@ -155,32 +155,24 @@ class Execution:
                 break
             self._workers.wait(wait / 1e6)
 
-    def _cause(self, fault: BaseException) -> BaseException:
+    def _cause(self, fault: Fault) -> BaseException:
         node = self._failed_node(fault)
         return self._workers.failures.get(node, fault) if node is not None else fault
 
-    def _failed_node(self, fault: BaseException) -> str | None:
-        node = getattr(fault, "field", None) or getattr(fault, "node", None)
-        if isinstance(node, str) and any(each.id == node for each in self.plan.resolved.nodes):
-            return node
+    def _failed_node(self, fault: Fault) -> str | None:
+        if any(each.id == fault.field for each in self.plan.resolved.nodes):
+            return fault.field
         return next(reversed(self._workers.failures), None)
 
-    def _error(self, fault: BaseException) -> RemoteMediaError:
-        code = getattr(fault, "code", INTERNAL)
-        message = getattr(fault, "message", str(fault))
-        if code != NODE_FAILED:
-            return ManifestError(
-                message,
-                code=code,
-                field=getattr(fault, "field", None),
-                hint=getattr(fault, "hint", None),
-            )
+    def _error(self, fault: Fault) -> RemoteMediaError:
+        if fault.code != NODE_FAILED:
+            return ManifestError(fault.message, code=fault.code, field=fault.field, hint=fault.hint)
         from remotemedia.lanes.failures import describe, trace
 
         node = self._failed_node(fault)
         cause = self._cause(fault)
-        text = message if cause is fault else f"{node}: {describe(cause)}"
-        made = NodeError(text, hint=getattr(fault, "hint", None))
+        text = fault.message if cause is fault else f"{node}: {describe(cause)}"
+        made = NodeError(text, hint=fault.hint)
         made.node = node
         made.traceback = None if cause is fault else trace(cause)
         return made

@@ -165,7 +165,7 @@ class Instance:
             try:
                 return backend.LaneData(value)
             except backend.RuntimeFault as fault:
-                raise NodeError(getattr(fault, "message", str(fault))) from None
+                raise NodeError(fault.message) from None
 
         results: Results[LaneValue] = Results(self._recipe.outputs, data)
         return Call(node, self._calling, self._session, lambda value: [*results.of(value)])
