@@ -24,6 +24,7 @@ class Summary:
 
     segments: int = 0
     speech_ms: float = 0.0
+    results: int = 0
     errors: int = 0
     heard_ms: float = 0.0
     latencies: list[float] = field(default_factory=list)
@@ -33,14 +34,19 @@ class Summary:
         if isinstance(event, SpeechStopped):
             self.segments += 1
             self.speech_ms += event.duration_ms
+        elif isinstance(event, NodeResult):
+            self.results += 1
         elif isinstance(event, ErrorEvent):
             self.errors += 1
         if event.latency_ms > 0:
             self.latencies.append(event.latency_ms)
 
     def __str__(self) -> str:
-        noun = "segment" if self.segments == 1 else "segments"
-        parts = [f"{self.segments} {noun}, {self.speech_ms / 1000:.2f} s of speech"]
+        if self.results and not self.segments:
+            parts = [_counted(self.results, "result")]
+        else:
+            speech = f"{self.speech_ms / 1000:.2f} s of speech"
+            parts = [f"{_counted(self.segments, 'segment')}, {speech}"]
         if self.heard_ms:
             parts.append(f"{self.heard_ms / 1000:.2f} s of audio came back")
         if self.latencies:
@@ -48,6 +54,10 @@ class Summary:
         if self.errors:
             parts.append(f"{self.errors} errors")
         return "; ".join(parts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def describe(event: Event) -> Text | None:
