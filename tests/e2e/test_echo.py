@@ -1,10 +1,15 @@
-"""Audio back as a raw aiortc peer gets it: every packet, the level, the server's figures."""
+"""Audio back as a raw aiortc peer gets it: every packet, the level, the server's figures.
+
+Without the native module aiortc hands a packet on when the next one has come, by a loop that does
+everything: a few packets may come too late to be sent on in time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -18,6 +23,8 @@ from tests.support.peer import FRAME_SAMPLES, RATE, Peer, Tone
 from tests.support.server import Server, serving
 
 SECONDS = 5
+MOST_LATE = 0.1
+"""The share of packets that may be cut short where a busy machine serves by aiortc."""
 TALK = """
 import numpy as np
 from remotemedia import Node
@@ -42,13 +49,17 @@ nodes:
 """
 
 
-@pytest.fixture(scope="module")
-def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves an echo, and a node that says much at once."""
+@pytest.fixture(scope="module", params=["native", "python"])
+def sending(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Serves an echo, and a node that says much at once: with the native module, and without."""
+    native = request.param == "native"
     folder = tmp_path_factory.mktemp("echo")
     (folder / "talk.py").write_text(TALK)
     (folder / "talk.yaml").write_text(MANIFEST)
-    with serving(["mic-echo", folder / "talk.yaml"], folder / "server.log") as server:
+    paths: list[str | Path] = ["mic-echo", folder / "talk.yaml"]
+    with serving(paths, folder / "server.log", native=native) as server:
         yield server
     assert "Traceback" not in (folder / "server.log").read_text()
 
@@ -91,6 +102,11 @@ class Ear:
             await asyncio.wait_for(self._changed.wait(), 20)
 
 
+def native_session(peer: Peer) -> bool:
+    """Whether the native module serves a peer's session."""
+    return not peer.session.startswith("s_p")
+
+
 def rms_dbfs(samples: NDArray[np.float32]) -> float:
     return float(10 * np.log10(np.mean(samples**2) + 1e-12))
 
@@ -111,13 +127,14 @@ async def test_a_tone_comes_back_without_gaps(api: Api) -> None:
     # The first second is the talk spurt's beginning and the jitter buffer's.
     frames = ear.frames[50:]
     assert {after - before for (before, _), (after, _) in pairwise(frames)} == {FRAME_SAMPLES}
-    for _, samples in frames:
-        assert rms_dbfs(samples) == pytest.approx(-26.0, abs=1.0)
+    off = sum(abs(rms_dbfs(samples) + 26.0) > 1.0 for _, samples in frames)
+    assert off <= (0 if native_session(peer) else MOST_LATE * len(frames))
     whole = np.concatenate([samples for _, samples in frames])
     assert pitch(whole) == pytest.approx(440.0, abs=1.0)
     voice = told["participants"][0]["voice"]
     assert voice["packets_sent"] >= SECONDS * 50
-    assert (voice["overrun_ms"], voice["packets_lost"]) == (0.0, 0)
+    assert voice["packets_lost"] == 0
+    assert voice["overrun_ms"] == 0.0 or not native_session(peer)
     assert voice["round_trip_ms"] is not None
 
 

@@ -1,4 +1,4 @@
-"""Audio that pipelines send back, as a Python peer hears it."""
+"""Audio that pipelines send back, as a Python peer hears it, with the native module and without."""
 
 from __future__ import annotations
 
@@ -57,9 +57,12 @@ def tone(seconds: float, amplitude: float = 0.5, frequency: float = 440.0) -> ND
     return (amplitude * np.sin(2 * np.pi * frequency * at)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def sounding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=["native", "python"])
+def sounding(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """Serves the pipelines above; the file has 440 Hz on its left and 880 Hz on its right."""
+    native = request.param == "native"
     folder = tmp_path_factory.mktemp("sound")
     (folder / "nodes.py").write_text(NODES)
     with AudioWriter(folder / "wide.wav", RATE, 2) as writer:
@@ -68,7 +71,7 @@ def sounding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for name, nodes in MANIFESTS.items():
         paths.append(folder / f"{name}.yaml")
         paths[-1].write_text(f"version: v1\nmetadata: {{name: {name}}}\n{nodes}")
-    with serving(paths, folder / "server.log") as server:
+    with serving(paths, folder / "server.log", native=native) as server:
         yield server
     assert "Traceback" not in (folder / "server.log").read_text()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from tests.support.peers import Message, call_with_aiortc, call_with_libdatachan
 from tests.support.segments import Segment, distance_ms, merged, repeated, segments_of
 from tests.support.server import Server, serving
 
+PIPELINES = ("mic-vad", "mic-python")
 WINDOW_MS = 32.0
 JITTER_MS = 80.0
 """What aiortc's packets may come late by on a busy machine and be lost or bridged by silence."""
@@ -27,21 +27,11 @@ EDGE_MS = 150.0
 SETTLED_MS = 600.0
 
 
-@contextmanager
-def served(log: Path, use_rust: str) -> Iterator[Server]:
-    """A server with the switch set so."""
-    with ExitStack() as stack:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("REMOTEMEDIA_USE_RUST", use_rust)
-            server = stack.enter_context(serving(["mic-vad", "mic-python"], log))
-        yield server
-
-
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that is told not to use the native module."""
     log = tmp_path_factory.mktemp("python") / "server.log"
-    with served(log, "0") as server:
+    with serving(PIPELINES, log, native=False) as server:
         yield server
     told = log.read_text()
     assert "Traceback" not in told
@@ -51,7 +41,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same natively."""
-    with served(tmp_path_factory.mktemp("native") / "server.log", "1") as server:
+    with serving(PIPELINES, tmp_path_factory.mktemp("native") / "server.log") as server:
         yield server
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import ssl
@@ -54,11 +55,12 @@ class Server:
 
 @contextmanager
 def serving(
-    pipelines: Sequence[str | Path], log: Path, *options: str, port: int = 0
+    pipelines: Sequence[str | Path], log: Path, *options: str, port: int = 0, native: bool = True
 ) -> Iterator[Server]:
     """Serve pipelines (names of configs/pipelines or paths) until the block ends.
 
-    Options are those of the command line; port 0 takes a free one.
+    Options are those of the command line; port 0 takes a free one. With `native` false the native
+    module is switched off.
     """
     paths = [p if isinstance(p, Path) else PIPELINES / f"{p}.yaml" for p in pipelines]
     command = [sys.executable, "-m", "remotemedia", "serve", *map(str, paths)]
@@ -69,6 +71,7 @@ def serving(
             stderr=sink,
             text=True,
             cwd=ROOT,
+            env=os.environ | ({} if native else {"REMOTEMEDIA_USE_RUST": "0"}),
         )
     try:
         yield Server(_announced_url(process, log), process, log)

@@ -21,6 +21,27 @@ connections:
   - {from: mic, to: vad}
   - {from: mic, to: out}
 """
+HUM = """
+import numpy as np
+from remotemedia import Node
+
+
+class Hum(Node):
+    \"\"\"Hums 660 Hz as long as it hears anything.\"\"\"
+
+    def process(self, frame, session):
+        count = len(frame)
+        at = (session.seq * count + np.arange(count)) / session.rate
+        return (0.3 * np.sin(2 * np.pi * 660 * at)).astype(np.float32)
+"""
+HUMMING = """
+version: v1
+metadata: {name: hum}
+nodes:
+  - {id: mic, node_type: AudioSource, params: {rate: 16000}}
+  - {id: hum, node_type: PythonNode, params: {entry: "hum.py:Hum"}}
+  - {id: out, node_type: AudioSink}
+"""
 PHONE = {"width": 360, "height": 740}
 KEEP_CONSTRAINTS = """
 const original = MediaDevices.prototype.getUserMedia;
@@ -45,6 +66,23 @@ LOUDEST = """
   }
   await context.close();
   return loudest;
+})()
+"""
+
+
+PITCH = """
+(async () => {
+  const context = new AudioContext();
+  const stream = document.querySelector("[data-testid=player]").srcObject;
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 16384;
+  context.createMediaStreamSource(stream).connect(analyser);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const bins = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(bins);
+  const pitch = bins.indexOf(Math.max(...bins)) * context.sampleRate / analyser.fftSize;
+  await context.close();
+  return pitch;
 })()
 """
 
@@ -87,9 +125,46 @@ def test_what_comes_back_is_heard(echo: Server, chromium: Browser) -> None:
     page.close()
 
 
-def test_firefox_hears_it(echo: Server) -> None:
+@pytest.fixture(scope="module")
+def without_native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serves the same echo without the native module, and a node that hums."""
+    folder = tmp_path_factory.mktemp("aiortc")
+    path = folder / "echo.yaml"
+    path.write_text(MANIFEST)
+    (folder / "hum.py").write_text(HUM)
+    (folder / "hum.yaml").write_text(HUMMING)
+    paths = [path, folder / "hum.yaml"]
+    with serving(paths, folder / "server.log", native=False) as server:
+        yield server
+    assert "Traceback" not in (folder / "server.log").read_text()
+
+
+def test_what_aiortc_sends_is_heard(without_native: Server, chromium: Browser) -> None:
+    speaker = chromium.open(f"{without_native.url}/echo")
+    start(speaker)
+    assert speaker.evaluate(LOUDEST) > 0.05
+    listener = chromium.open(speaker.join_link())
+    start(listener)
+    assert listener.evaluate(LOUDEST) > 0.05
+    for page in (listener, speaker):
+        page.stop()
+        assert page.console_errors() == []
+        page.close()
+
+
+def test_what_aiortc_sends_is_what_was_made(without_native: Server, chromium: Browser) -> None:
+    page = chromium.open(f"{without_native.url}/hum")
+    start(page)
+    assert page.evaluate(PITCH) == pytest.approx(660, abs=10)
+    page.stop()
+    page.close()
+
+
+@pytest.mark.parametrize("served", ["echo", "without_native"])
+def test_firefox_hears_it(served: str, request: pytest.FixtureRequest) -> None:
+    server: Server = request.getfixturevalue(served)
     with browsing("firefox") as firefox:
-        page = firefox.open(f"{echo.url}/echo")
+        page = firefox.open(f"{server.url}/echo")
         start(page)
         # Without an output device no AudioContext runs in Firefox, so its sound cannot be measured.
         page.click("figure-jitter")
