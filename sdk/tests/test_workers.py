@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import signal
@@ -20,7 +21,6 @@ import pytest
 from remotemedia import NodeError, ParameterError, Pipeline, node
 from remotemedia.lanes import Lanes
 from remotemedia.nodes.python import PythonNode
-from remotemedia.running import isolated as running
 from remotemedia.workers import Limits
 
 from . import worker_nodes as nodes
@@ -326,11 +326,27 @@ def test_a_stuck_session_is_ended_by_stop(engine, isolated):
 
 
 def test_a_node_that_cannot_be_loaded_says_why(engine, isolated, caplog):
-    limits = Limits(deaths=1, rest=1000.0, tick=0.05)
-    isolated(nodes.Unloadable(os.getpid()), limits)
+    isolated(nodes.Unloadable(os.getpid()), Limits(rest=1000.0, tick=0.05))
     engine.push(frame(1, node="a"))
-    assert "could not load it: RuntimeError: not here" in engine.result(1).message
+    said = engine.result(1).message
+    assert "could not load it: RuntimeError: not here, and rests" in said, "the first time"
     assert "in __init__" in caplog.text
+    assert caplog.text.count("cannot be loaded in its process") == 1
+
+
+def test_a_node_that_could_not_be_loaded_is_tried_again_after_a_rest(engine, isolated, tmp_path):
+    isolated(nodes.Unloadable(os.getpid(), tmp_path / "now"), Limits(rest=0.2, tick=0.05))
+    engine.push(frame(1, node="a"))
+    assert "not here" in engine.result(1).message
+    (tmp_path / "now").touch()
+
+    def loaded():
+        token = next(tokens)
+        engine.push(frame(token, node="a"))
+        return engine.result(token) == ["1"]
+
+    tokens = itertools.count(2)
+    until(loaded, "it was not tried again")
 
 
 def test_what_cannot_be_taken_to_a_process_is_refused():
@@ -537,12 +553,12 @@ def test_a_node_that_cannot_begin_ends_a_run_as_one_in_a_thread_does(kind):
     assert 'raise OSError("no model")' in told[1][-1]
 
 
-def test_a_node_that_cannot_be_loaded_ends_a_run(monkeypatch):
-    monkeypatch.setattr(running, "LIMITS", Limits(deaths=1))
+def test_a_node_that_cannot_be_loaded_ends_a_run(caplog):
     with pytest.raises(NodeError, match=r"a: the node cannot begin: .*not here") as caught:
         Pipeline().add_node("a", nodes.Unloadable(os.getpid())).run(np.zeros(320, np.float32))
     assert caught.value.node == "a"
     assert 'raise RuntimeError("not here")' in caught.value.traceback
+    assert caplog.text.count("cannot be loaded in its process") == 1
 
 
 def test_objects_and_ports_cross_too(engine):

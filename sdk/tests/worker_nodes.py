@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -143,9 +144,9 @@ def slow(audio, session):
 class Unloadable(Node):
     """Can be made here and not in a worker."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, until=Path("/nowhere")):
         super().__init__(isolation="process")
-        if pid != os.getpid():
+        if pid != os.getpid() and not until.exists():
             raise RuntimeError("not here")
 
     def process(self, audio):

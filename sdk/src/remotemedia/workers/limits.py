@@ -15,8 +15,8 @@ class Limits:
         frame: any other frame may take so long; then the worker counts as hanging.
         frozen: a worker may go without a sign of life for so long while it has frames. A node
             that keeps the interpreter to itself is the usual cause.
-        deaths: a worker that died so often within `window` rests for `rest`; meanwhile its frames
-            fail at once.
+        deaths: a worker that died so often within `window`, or cannot load its node, rests for
+            `rest`; meanwhile its frames fail at once.
         backoff: pause before the second restart; it doubles up to `longest_backoff`.
         close: streams may take so long to clean up when the worker is closed.
     """

@@ -266,9 +266,11 @@ class Worker:
             self._deaths.popleft()
         self._restarts += 1
         count = len(self._deaths)
-        if count >= limits.deaths:
+        # A node that cannot be loaded will not be the next time either.
+        if count >= limits.deaths or self._broken is not None:
             self._deaths.clear()
-            rest = f"{reason}, {count} times in a row, and rests"
+            often = "" if self._broken is not None else f", {count} times in a row"
+            rest = f"{reason}{often}, and rests"
             _log.error("the process of %s %s for %g s", self.name, rest, limits.rest)
             with self._lock:
                 self._resting = rest
