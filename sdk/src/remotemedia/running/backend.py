@@ -95,8 +95,12 @@ LaneValue = Samples | LaneData | LaneOpaque
 """What a node gives: contiguous float32 audio in the port's format, or a value."""
 LaneResult = LaneValue | tuple[str, LaneValue]
 """The same, with the output port that it leaves by where that is not ``out``."""
-LaneDone = tuple[int, Sequence[LaneResult] | LaneFailure]
-"""A frame's token, and what became of it."""
+LaneDone = tuple[int, Sequence[LaneResult] | LaneFailure] | tuple[int, Sequence[LaneResult], bool]
+"""A frame's token, and what became of it; then True where that is not all.
+
+With True the results go on at once, after those of the frames before it, and stay: the frame is not
+tried again, whatever its failure.
+"""
 
 
 class RunOutput(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from remotemedia.twin.chunks import Audio, Signal, Stamp
+from remotemedia.twin.plan import Output
 from remotemedia.twin.values import LaneFailure
 
 MAX_IN_FLIGHT = 16
@@ -38,6 +39,10 @@ class Work:
     due_us: int = 0
     since_ns: int = 0
     result: LaneFailure | Sequence[object] = ()
+    parts: list[tuple[Output | None, Signal]] = field(default_factory=list)
+    """Results that came before the frame was done and wait for those of the frames before it."""
+    begun: bool = False
+    """Some of its results are out, or wait for their turn: it is not tried again."""
 
 
 @dataclass(eq=False)
@@ -117,6 +122,10 @@ class Mailbox:
             return self.flights.popleft()
         return None
 
+    def first(self) -> Work | None:
+        """Give the first frame that is handed out and not done."""
+        return self.flights[0] if self.flights else None
+
     def retry_us(self) -> int | None:
         """Say when the next frame is tried again."""
         return min((work.due_us for work in self.flights if work.state == "pausing"), default=None)
@@ -124,6 +133,7 @@ class Mailbox:
     def clear(self, epoch: int) -> None:
         """Forget all but what runs; the end of the input stays, as one of the new epoch."""
         for work in (*self.waiting, *self.flights):
+            work.parts.clear()
             if work.signal is None and work.state != "running":
                 work.epoch = epoch
         self.waiting = deque(work for work in self.waiting if work.signal is None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,11 @@ from remotemedia.twin.values import (
     checked_copy,
 )
 
+if TYPE_CHECKING:
+    from remotemedia.running.backend import LaneDone
+
+Done = tuple[int, Sequence[object] | LaneFailure] | tuple[int, Sequence[object], bool]
+"""A frame's token and what became of it; then True where that is not all."""
 _PAIR = 2
 _DIMENSIONS = 2
 FIRST = "out"
@@ -40,13 +46,24 @@ class Results:
         Raises:
             Unfit: something in it cannot be sent on; that is the node's failure.
         """
+        return self.dated(index, self.fitting(index, stamp, results))
+
+    def fitting(
+        self, index: int, stamp: Stamp, results: Sequence[object]
+    ) -> list[tuple[Output | None, Signal]]:
+        """Read what a node gave, to be `dated` when its turn comes.
+
+        Raises:
+            Unfit: as `read`.
+        """
         found = [(self._output(index, port), value) for port, value in map(_pair, results)]
-        times = dict(self._end_us)
-        try:
-            return [(output, self._signal(index, output, stamp, value)) for output, value in found]
-        except Unfit:
-            self._end_us = times
-            raise
+        return [(output, _signal(output, stamp, value)) for output, value in found]
+
+    def dated(
+        self, index: int, found: list[tuple[Output | None, Signal]]
+    ) -> list[tuple[Output | None, Signal]]:
+        """Let the audio of each output begin where the last of it ended, or later."""
+        return [(output, self._dated(index, output, signal)) for output, signal in found]
 
     def _output(self, index: int, wanted: str) -> Output | None:
         outputs = self._plan.nodes[index].outputs
@@ -58,27 +75,34 @@ class Results:
             raise Unfit(f'the node returned something for a port "{wanted}": there is {there}')
         return outputs[0] if outputs else None
 
-    def _signal(self, index: int, output: Output | None, stamp: Stamp, result: object) -> Signal:
-        if isinstance(result, LaneOpaque):
-            return Value(stamp, result.value, opaque=True)
-        if isinstance(result, np.ndarray):
-            return self._audio(index, output, stamp, result)
-        return Value(stamp, result.value if isinstance(result, LaneData) else _parsed(result))
-
-    def _audio(self, index: int, output: Output | None, stamp: Stamp, samples: np.ndarray) -> Audio:
-        if output is None or not output.format.takes_audio:
-            raise Unfit("the node returned audio but declares no output for it")
-        channels = output.format.channels
-        given = 1 if samples.ndim == 1 else samples.shape[0]
-        if given != channels:
-            raise Unfit(f"the node returned audio of {given} ch; its output is {output.format}")
+    def _dated(self, index: int, output: Output | None, signal: Signal) -> Signal:
+        if output is None or not isinstance(signal, Audio):
+            return signal
         key = index, output.name
         # A node may return more audio than it took: its time never goes backwards.
-        pts_us = max(stamp.pts_us, self._end_us.get(key, 0))
-        planar = np.array(samples, dtype=np.float32).reshape(channels, -1)
-        audio = Audio(stamp.at(pts_us), output.format.rate, planar)
+        pts_us = max(signal.stamp.pts_us, self._end_us.get(key, 0))
+        audio = Audio(signal.stamp.at(pts_us), signal.rate, signal.samples)
         self._end_us[key] = audio.end_us
         return audio
+
+
+def _signal(output: Output | None, stamp: Stamp, result: object) -> Signal:
+    if isinstance(result, LaneOpaque):
+        return Value(stamp, result.value, opaque=True)
+    if isinstance(result, np.ndarray):
+        return _audio(output, stamp, result)
+    return Value(stamp, result.value if isinstance(result, LaneData) else _parsed(result))
+
+
+def _audio(output: Output | None, stamp: Stamp, samples: np.ndarray) -> Audio:
+    if output is None or not output.format.takes_audio:
+        raise Unfit("the node returned audio but declares no output for it")
+    channels = output.format.channels
+    given = 1 if samples.ndim == 1 else samples.shape[0]
+    if given != channels:
+        raise Unfit(f"the node returned audio of {given} ch; its output is {output.format}")
+    planar = np.array(samples, dtype=np.float32).reshape(channels, -1)
+    return Audio(stamp, output.format.rate, planar)
 
 
 def check(results: object) -> LaneFailure | Sequence[object]:
@@ -98,6 +122,23 @@ def check(results: object) -> LaneFailure | Sequence[object]:
         if not isinstance(value, LaneData | LaneOpaque | str) and not _is_audio(value):
             raise _fault("a value is LaneData, LaneOpaque, JSON text, or contiguous float32 audio")
     return results
+
+
+def check_done(
+    done: Sequence[LaneDone],
+) -> list[tuple[int, LaneFailure | Sequence[object], bool]]:
+    """Check entries: a token, what became of its frame, and whether there is more to come.
+
+    Raises:
+        RuntimeFault: one of them may not be handed over.
+    """
+    checked: list[tuple[int, LaneFailure | Sequence[object], bool]] = []
+    for token, results, *more in done:
+        result, goes_on = check(results), more == [True]
+        if goes_on and isinstance(result, LaneFailure):
+            raise _fault("nothing can come after a failure")
+        checked.append((token, result, goes_on))
+    return checked
 
 
 def _is_audio(value: object) -> bool:

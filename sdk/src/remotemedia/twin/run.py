@@ -18,7 +18,7 @@ from remotemedia.twin.manifest import ResolvedManifest
 from remotemedia.twin.messages import PARTICIPANT, SESSION, STREAM
 from remotemedia.twin.metrics import now_ns
 from remotemedia.twin.plan import Feed, compile_plan
-from remotemedia.twin.results import Results, check
+from remotemedia.twin.results import Results, check_done
 from remotemedia.twin.values import (
     LaneFailure,
     LaneItem,
@@ -124,12 +124,16 @@ class Run:
 
     def complete(self, done: Sequence[LaneDone]) -> None:
         """Take what Python nodes made of frames; tokens that are not under way are ignored."""
-        for token, result in [(token, check(result)) for token, result in done]:
+        for token, result, more in check_done(done):
             self._check()
-            work = self._works.pop(token, None)
-            if work is not None:
-                self._complete(work, result)
-                self._graph.run_jobs()
+            work = self._works.get(token)
+            if work is None:
+                continue
+            if more and not isinstance(result, LaneFailure):
+                self._take_part(token, work, result)
+            else:
+                self._complete(token, work, result)
+            self._graph.run_jobs()
         self._check()
 
     def poll(self) -> list[RunOutput]:
@@ -210,17 +214,19 @@ class Run:
             port="" if signal is None else node.inputs[work.port][0],
             seq=work.stamp.seq,
             pts_us=work.stamp.pts_us,
+            epoch=work.epoch,
             rate=rate,
             channels=channels,
             samples=samples,
             value=value,
         )
 
-    def _complete(self, work: Work, result: LaneFailure | Sequence[object]) -> None:
+    def _complete(self, token: int, work: Work, result: LaneFailure | Sequence[object]) -> None:
+        del self._works[token]
         graph = self._graph
         mailbox = graph.mailboxes[work.node]
         graph.metrics[work.node].took(now_ns() - work.since_ns)
-        transient = isinstance(result, LaneFailure) and result.transient
+        transient = isinstance(result, LaneFailure) and result.transient and not work.begun
         current = work.epoch == graph.epoch
         if transient and current and mailbox.again(work, now_us(), self._chance):
             return
@@ -231,10 +237,33 @@ class Run:
             if done.signal is None:
                 graph.end_python(done.node)
                 graph.settle()
+        self._give_parts(mailbox.first())
         graph.enlist(work.node)
+
+    def _take_part(self, token: int, work: Work, results: Sequence[object]) -> None:
+        """Take some of what a node makes of a frame; what cannot be sent on fails it."""
+        if not results or work.epoch != self._graph.epoch:
+            return
+        try:
+            work.parts += self._results.fitting(work.node, work.stamp, results)
+        except Unfit as error:
+            self._complete(token, work, LaneFailure(str(error)))
+            return
+        work.begun = True
+        if work is self._graph.mailboxes[work.node].first():
+            self._give_parts(work)
+
+    def _give_parts(self, work: Work | None) -> None:
+        """Put out what came of a frame so far."""
+        if work is None or not work.parts:
+            return
+        parts, work.parts = work.parts, []
+        for output, signal in self._results.dated(work.node, parts):
+            self._graph.give(work.node, output, signal)
 
     def _finish(self, work: Work, mailbox: Mailbox) -> None:
         graph, result = self._graph, work.result
+        self._give_parts(work)
         if not isinstance(result, LaneFailure):
             try:
                 given = self._results.read(work.node, work.stamp, result)

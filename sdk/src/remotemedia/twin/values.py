@@ -59,6 +59,7 @@ class LaneItem:
     port: str
     seq: int
     pts_us: int
+    epoch: int = 0
     rate: int = 0
     channels: int = 0
     samples: Samples | None = None
