@@ -27,6 +27,7 @@ class FakeItem:
     pipeline: str = "pipeline"
     entry: str = "entry"
     port: str = "in"
+    epoch: int = 0
     seq: int = 0
     pts_us: int = 0
     rate: int = 16000
@@ -111,6 +112,7 @@ class FakeEngine:
 
     def __post_init__(self):
         self._done = {}
+        self._parts = {}
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
         self.peer_closed = threading.Event()
@@ -178,9 +180,15 @@ class FakeEngine:
 
     def complete_lane(self, done):
         with self._changed:
-            for token, results in done:
+            for token, results, *more in done:
                 assert token not in self._done, f"token {token} was completed twice"
-                self._done[token] = results
+                if more:
+                    assert isinstance(results, list)
+                    self._parts.setdefault(token, []).append(results)
+                elif isinstance(results, list):
+                    self._done[token] = [*itertools.chain(*self._parts.get(token, [])), *results]
+                else:
+                    self._done[token] = results
             self._changed.notify_all()
 
     def drain(self, timeout_ms):
@@ -212,6 +220,16 @@ class FakeEngine:
         with self._changed:
             assert self._changed.wait_for(lambda: token in self._done, timeout), f"no {token}"
             return self._done[token]
+
+    def parts(self, token, count, timeout=10):
+        """Wait for so many parts of what becomes of a frame."""
+
+        def came():
+            return len(self._parts.get(token, [])) >= count
+
+        with self._changed:
+            assert self._changed.wait_for(came, timeout), f"{token}: {self._parts.get(token)}"
+            return list(self._parts.get(token, []))
 
     def results(self, tokens, timeout=10):
         return [self.result(token, timeout) for token in tokens]

@@ -47,7 +47,7 @@ def test_a_node_at_work_is_told_at_once(engine, lanes, made):
     engine.push(frame(1, node="a"))
     # While it begins it has nothing to stop.
     while 1 not in engine.done:
-        started.interrupt("s1")
+        started.interrupt("s1", 1)
         asyncio.run(started.ping())
     assert json.loads(engine.result(1)[0]) == "stopped"
 
@@ -78,7 +78,7 @@ def test_only_nodes_of_that_session_are_told(engine, lanes, asynchronous):
     made = lanes(pipeline_of(Listens()))
     engine.push(frame(1, node="a", session="s1"), frame(2, node="a", session="s2"))
     engine.results([1, 2])
-    made.interrupt("s2")
+    made.interrupt("s2", 1)
     assert done.wait(10)
     assert told == ["s2"]
 
@@ -103,7 +103,7 @@ def test_one_that_fails_is_logged_and_goes_on(engine, lanes, caplog, asynchronou
     engine.result(1)
     with caplog.at_level(logging.WARNING):
         while "on_interrupt of a failed" not in caplog.text:
-            made.interrupt("s1")
+            made.interrupt("s1", 1)
             asyncio.run(made.ping())
     engine.push(frame(2, node="a"))
     assert json.loads(engine.result(2)[0]) == "on"
@@ -117,8 +117,8 @@ def test_who_has_nothing_to_stop_is_not_told(engine, lanes):
     made = lanes(pipeline_of(Plain()))
     engine.push(frame(1, node="a"))
     engine.result(1)
-    made.interrupt("s1")
-    made.interrupt("nobody")
+    made.interrupt("s1", 1)
+    made.interrupt("nobody", 1)
     asyncio.run(made.ping())
     engine.push(frame(2, node="a"))
     assert json.loads(engine.result(2)[0]) == 1

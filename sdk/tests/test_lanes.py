@@ -13,6 +13,7 @@ from remotemedia import AudioFrame, Node, Out, Pipeline, node
 from remotemedia.lanes import Lanes
 from remotemedia.lanes import lanes as lanes_module
 from remotemedia.lanes import registry as registry_module
+from remotemedia.lanes.calling import MAX_YIELDED
 
 from .fakes import FakeFailure, FakeOpaque, frame
 
@@ -195,7 +196,8 @@ def test_endless_generators_are_stopped(engine, lanes):
     lanes(pipeline_of(endless, endless_too))
     engine.push(frame(1, node="a"), frame(2, node="b"))
     for token in (1, 2):
-        assert "at most 256" in engine.result(token).message
+        assert f"at most {MAX_YIELDED} results" in engine.result(token).message
+        assert len(engine.parts(token, MAX_YIELDED)) == MAX_YIELDED
 
 
 def test_annotations_decide_what_a_node_is_given(engine, lanes):

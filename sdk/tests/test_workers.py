@@ -625,7 +625,7 @@ def test_a_node_at_work_is_told_of_an_interrupt(engine, isolated, made):
     engine.push(frame(1, node="a"))
 
     def answered():
-        lanes.interrupt("s1")
+        lanes.interrupt("s1", 1)
         return 1 in engine.done
 
     until(answered, "it is not told")

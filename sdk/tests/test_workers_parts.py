@@ -66,7 +66,7 @@ def test_messages_survive_any_cut(tails, cuts):
 
 
 def test_a_message_that_is_too_long_is_refused_before_it_comes():
-    head = HEADER.pack(Kind.DONE, 0, 0, 0, 0, 0, 0, 0, MAX_TAIL + 1, 0, 0)
+    head = HEADER.pack(Kind.DONE, 0, 0, 0, 0, 0, 0, 0, MAX_TAIL + 1, 0, 0, 0)
     with pytest.raises(ProtocolError):
         Inbox().feed(head)
     with pytest.raises(TooLarge):

@@ -308,3 +308,48 @@ class SpeaksLater(Node):
 
     async def on_interrupt(self):
         self.stopped.set()
+
+
+class Says(Node):
+    """Yields the words that a socket tells it until there is none, and tells how it ends."""
+
+    isolation = "process"
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def process(self, audio, session):
+        ending = "closed"
+        try:
+            yield [{"seq": session.seq}, audio]
+            while word := self.read():
+                yield [word, audio + np.float32(0.5)]
+            ending = "at its end"
+        finally:
+            self.tell(ending)
+
+    def on_interrupt(self):
+        self.tell("interrupted")
+
+    def initialize(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.connect(self.path)
+
+    def read(self):
+        return self.socket.recv(100).decode().strip()
+
+    def tell(self, text):
+        self.socket.send(text.encode())
+
+
+class SaysLater(Says):
+    async def process(self, audio, session):
+        ending = "closed"
+        try:
+            yield [{"seq": session.seq}, audio]
+            while word := await asyncio.to_thread(self.read):
+                yield [word, audio + np.float32(0.5)]
+            ending = "at its end"
+        finally:
+            self.tell(ending)

@@ -70,6 +70,7 @@ class Item:
     channels: int = 1
     value: object = None
     end: bool = False
+    epoch: int = 0
 
 
 class Engine:

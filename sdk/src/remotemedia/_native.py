@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     LaneFailure: TypeAlias = native.LaneFailure
     LaneItem: TypeAlias = native.LaneItem
     LaneResult: TypeAlias = native._Result
-    LaneDone: TypeAlias = tuple[int, Sequence[LaneResult] | LaneFailure]
+    LaneDone: TypeAlias = (
+        tuple[int, Sequence[LaneResult] | LaneFailure] | tuple[int, Sequence[LaneResult], bool]
+    )
     RuntimeFault: TypeAlias = native.RuntimeFault
     FailureType: TypeAlias = type[native.LaneFailure]
 

@@ -83,6 +83,10 @@ class Item(Protocol):
         """The input that it came to; empty says that all of them have ended."""
 
     @property
+    def epoch(self) -> int:
+        """Counts the interrupts before it: nobody wants what comes of frames of earlier ones."""
+
+    @property
     def seq(self) -> int:
         """Counts the frames of its stream."""
 

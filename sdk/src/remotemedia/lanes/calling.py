@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import numpy as np
 
 from remotemedia.base import Node, positional, process_of
 from remotemedia.errors import NodeError
 from remotemedia.frames import AudioFrame, Item, NodeSession
-from remotemedia.lanes.results import MAX_RESULTS
 
 R = TypeVar("R")
+MAX_YIELDED = 16_384
+"""The most results that a generator may yield for one frame: with one more the frame fails, and the
+generator is closed. What it yielded before stays."""
 _PLAIN = frozenset({dict, list, np.ndarray, type(None)})
 """What nodes mostly return: there is nothing to wait for in it."""
 Payload = Literal["array", "pair", "frame"]
@@ -53,7 +55,7 @@ class Calling:
 class Call(Generic[R]):
     """A node at work on one stream."""
 
-    __slots__ = ("_calling", "_plain", "_process", "_session", "begin", "node", "results")
+    __slots__ = ("_calling", "_give", "_plain", "_process", "_session", "begin", "node", "results")
 
     def __init__(
         self,
@@ -61,13 +63,24 @@ class Call(Generic[R]):
         calling: Calling,
         session: NodeSession,
         results: Callable[[object], list[R]],
+        give: Callable[[Item, list[R]], bool],
     ) -> None:
-        """Prepare to call `node`; `results` converts what it returns."""
+        """Prepare to call `node`.
+
+        Args:
+            node: the instance.
+            calling: how it is called.
+            session: what it is told about the stream.
+            results: converts what it returns or yields.
+            give: takes what it yields for a frame, as it comes; False when nobody wants more, so
+                that the generator is closed.
+        """
         self.node = node
         self._process = process_of(node)
         self._calling = calling
         self._plain = calling.payload == "array" and not calling.takes_session
         self._session = session
+        self._give = give
         self.results = results
         """Converts what the node returned."""
         self.begin = cast(
@@ -77,40 +90,70 @@ class Call(Generic[R]):
         """Begins to process a frame by an ``async def`` or an async generator."""
 
     def on_thread(self, item: Item) -> list[R]:
-        """Process a frame by a ``def`` or a generator."""
+        """Process a frame by a ``def`` or a generator; gives what is left of the results."""
         value = self._call(item)
-        if self._calling.generator:
-            value = _all(cast("Iterable[object]", value))
         if type(value) in _PLAIN:
             return self.results(value)
-        return self.results_on_thread(value)
+        return self.results_on_thread(value, item)
 
-    def results_on_thread(self, value: object) -> list[R]:
+    def results_on_thread(self, value: object, item: Item) -> list[R]:
         """Convert what a ``def`` or a generator returned."""
         if inspect.isgenerator(value):
-            value = _all(value)
-        elif inspect.isawaitable(value):
+            return self.results(self._give_all(value, item))
+        if inspect.isawaitable(value):
             if inspect.iscoroutine(value):
                 value.close()
             raise NodeError("the node returned a coroutine: make it `async def`.")
         return self.results(value)
 
     async def on_loop(self, item: Item) -> list[R]:
-        """Process a frame by an ``async def`` or an async generator."""
+        """Process a frame by an ``async def`` or an async generator; gives what is left."""
         return self.results(await self.begin(item))
 
-    async def results_on_loop(self, value: object) -> list[R]:
+    async def results_on_loop(self, value: object, item: Item) -> list[R]:
         """Convert what any kind of method returned."""
         if inspect.isasyncgen(value):
-            value = await _all_async(value)
+            value = await self._give_all_later(value, item)
         elif inspect.isgenerator(value):
-            value = _all(value)
+            value = self._give_all(value, item)
         elif inspect.isawaitable(value):
             value = await cast("Awaitable[object]", value)
         return self.results(value)
 
     def _begin_generator(self, item: Item) -> Awaitable[object]:
-        return _all_async(cast("AsyncIterator[object]", self._call(item)))
+        return self._give_all_later(cast("AsyncGenerator[object, Any]", self._call(item)), item)
+
+    def _give_all(self, values: Generator[object, Any, Any], item: Item) -> list[object]:
+        count = 0
+        try:
+            for value in values:
+                count = self._yielded(value, item, count)
+                if count < 0:
+                    break
+        finally:
+            values.close()
+        return []
+
+    async def _give_all_later(
+        self, values: AsyncGenerator[object, Any], item: Item
+    ) -> list[object]:
+        count = 0
+        try:
+            async for value in values:
+                count = self._yielded(value, item, count)
+                if count < 0:
+                    break
+        finally:
+            await values.aclose()
+        return []
+
+    def _yielded(self, value: object, item: Item, before: int) -> int:
+        """Hand on what was yielded; gives how many results that makes, or -1 to stop."""
+        results = self.results(value)
+        count = before + len(results)
+        if count > MAX_YIELDED:
+            raise NodeError(f"a node may yield at most {MAX_YIELDED} results for a frame.")
+        return count if self._give(item, results) else -1
 
     def _call(self, item: Item) -> object:
         calling, samples = self._calling, item.samples
@@ -127,26 +170,6 @@ class Call(Generic[R]):
         session.rate, session.seq, session.port = item.rate, item.seq, item.port
         session.pts_ms = item.pts_us / 1000.0
         return self._process(data, session)
-
-
-def _all(values: Iterable[object]) -> list[object]:
-    collected: list[object] = []
-    for value in values:
-        _collect(value, collected)
-    return collected
-
-
-async def _all_async(values: AsyncIterator[object]) -> list[object]:
-    collected: list[object] = []
-    async for value in values:
-        _collect(value, collected)
-    return collected
-
-
-def _collect(value: object, collected: list[object]) -> None:
-    if len(collected) >= MAX_RESULTS:
-        raise NodeError(f"a node may yield at most {MAX_RESULTS} results for a frame.")
-    collected.extend(value if isinstance(value, list) else [value])
 
 
 def _payload(process: Callable[..., object]) -> Payload:

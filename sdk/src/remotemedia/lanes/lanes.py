@@ -92,6 +92,8 @@ class Lanes:
         self._workers: dict[tuple[str, str], Worker] = {}
         self._registry = Registry()
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._epochs: dict[str, int] = {}
+        """Those of sessions that were interrupted, until they end."""
         self._answers = Answers(engine, failure)
         self._pool = ThreadPool()
         self._threads = ThreadLane(self._answers, self._pool, self._wait_for, self._forget_soon)
@@ -139,9 +141,14 @@ class Lanes:
         """Clean up the instances of a session. May be called from any thread."""
         self._call_soon(partial(self._end_session, session))
 
-    def interrupt(self, session: str) -> None:
-        """Tell the nodes of a session that a client interrupts. May be called from any thread."""
-        self._call_soon(partial(self._interrupt, session))
+    def interrupt(self, session: str, epoch: int) -> None:
+        """Tell the nodes of a session that a client interrupts. May be called from any thread.
+
+        Args:
+            session: its id.
+            epoch: of the first frames after it; generators at work on others are closed.
+        """
+        self._call_soon(partial(self._interrupt, session, epoch))
 
     async def ping(self) -> None:
         """Return once the loop has had a turn: it is not blocked."""
@@ -287,7 +294,8 @@ class Lanes:
         made: Stream
         if worker is not None:
             made = Isolated(key, worker)
-            made.stream = worker.stream(*key[:3], on_end=partial(self._forget_soon, made))
+            end = partial(self._forget_soon, made)
+            made.stream = worker.stream(*key[:3], on_end=end, epoch=self._epochs.get(key[0], 0))
         else:
             made = self._mailbox(recipe, NodeSession(*key[:3], item.pipeline, item.node))
         self._registry.put(made)
@@ -301,7 +309,7 @@ class Lanes:
 
     def _mailbox(self, recipe: Recipe, session: NodeSession) -> Mailbox:
         key = (session.id, session.participant, session.stream, session.node)
-        made = Mailbox(key, recipe, session)
+        made = Mailbox(key, recipe, session, epoch=self._epochs.get(session.id, 0))
         if recipe.calling.on_loop:
             self._settle_on(self._lane_for(recipe), made)
         return made
@@ -323,17 +331,21 @@ class Lanes:
         self._apart.append(lane)
         return lane
 
-    def _interrupt(self, session: str) -> None:
+    def _interrupt(self, session: str, epoch: int) -> None:
+        self._epochs[session] = epoch
         for stream in self._registry.of(session):
             if isinstance(stream, Isolated):
-                stream.worker.interrupt(stream.stream)
-            elif stream.lane is not None:
+                stream.worker.interrupt(stream.stream, epoch)
+                continue
+            stream.epoch = epoch
+            if stream.lane is not None:
                 stream.lane.interrupt(stream)
             else:
                 self._threads.interrupt(stream)
 
     def _end_session(self, session: str) -> None:
         self._ended[session] = None
+        self._epochs.pop(session, None)
         while len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
         for stream in self._registry.of(session):
@@ -454,11 +466,13 @@ class Lanes:
     def _completed(self, done: list[Done]) -> None:
         """Take what a worker made of frames."""
         answers: list[LaneDone] = []
-        for token, result in done:
-            if isinstance(result, list):
-                answers.append((token, [self._native(each) for each in result]))
-            else:
+        for token, result, *more in done:
+            if not isinstance(result, list):
                 answers.append((token, self._answers.failure(result.message, result.traceback)))
+            elif more:
+                answers.append((token, [self._native(each) for each in result], True))
+            else:
+                answers.append((token, [self._native(each) for each in result]))
         self._answers.complete(answers)
 
     def _native(self, result: object) -> LaneResult:

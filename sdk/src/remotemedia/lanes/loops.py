@@ -7,12 +7,13 @@ import contextlib
 import inspect
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
 from remotemedia.base import FunctionNode, Node
+from remotemedia.frames import Item
 from remotemedia.lanes.answers import Answers, log
 from remotemedia.lanes.calling import Call
 from remotemedia.lanes.mailbox import Mailbox
@@ -95,6 +96,20 @@ class LoopLane:
         """End the thread as soon as the loop turns."""
         self.call_soon(self.loop.stop)
 
+    # On the loop's thread.
+
+    def give(self, mailbox: Mailbox, item: Item, results: list[LaneResult]) -> bool:
+        """Hand on what a node yielded for a frame; False when nobody wants more."""
+        if not mailbox.wants(item) or item.token in self._refused:
+            return False
+        if results:
+            if not self._outbox:
+                self.loop.call_soon(self._send)
+            self._outbox.append((item.token, results, True))
+            if len(self._outbox) >= SEND_ITEMS:
+                self._send()
+        return True
+
     # For the watch.
 
     def ask(self) -> None:
@@ -117,7 +132,7 @@ class LoopLane:
             done: list[LaneDone] = []
             while self._outbox:
                 done.append(self._outbox.popleft())
-            answered = {token for token, _ in done}
+            answered = _tokens(done)
             held = {
                 mailbox: item.token
                 for mailbox, item in working
@@ -214,10 +229,11 @@ class LoopLane:
             done = list(self._outbox)
             self._outbox.clear()
             if self._refused:
-                late = {token for token, _ in done} & self._refused
+                refused = [each for each in done if each[0] in self._refused]
+                done = [each for each in done if each[0] not in self._refused]
+                late = _tokens(refused)
                 self._refused -= late
                 self._answers.counts["late"] += len(late)
-                done = [each for each in done if each[0] not in late]
         self._answers.complete(done)
 
     async def _prepare(self, mailbox: Mailbox) -> None:
@@ -255,14 +271,24 @@ class LoopLane:
 _DEFAULTS = frozenset({Node.initialize, Node.flush, Node.cleanup, Node.on_interrupt})
 
 
+def _tokens(done: Iterable[LaneDone]) -> set[int]:
+    """Give the tokens of the frames that are done with it; of others there is more to come."""
+    return {each[0] for each in done if len(each) == len(("token", "results"))}
+
+
 def is_default(step: Callable[[], object]) -> bool:
     """Say whether a method is the one of `Node`, which does nothing."""
     return getattr(step, "__func__", None) in _DEFAULTS
 
 
 def _called(mailbox: Mailbox, node: Node) -> Call[LaneResult]:
-    recipe = mailbox.recipe
-    return Call(node, recipe.calling, mailbox.session, recipe.results)
+    recipe, give = mailbox.recipe, partial(_give, mailbox)
+    return Call(node, recipe.calling, mailbox.session, recipe.results, give)
+
+
+def _give(mailbox: Mailbox, item: Item, results: list[LaneResult]) -> bool:
+    lane = mailbox.lane  # it may be another than at first
+    return lane is not None and lane.give(mailbox, item, results)
 
 
 async def _await(value: Awaitable[object]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remotemedia.base import Node
-from remotemedia.frames import NodeSession
+from remotemedia.frames import Item, NodeSession
 from remotemedia.lanes.calling import Call, Calling
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Mailbox:
         item: the frame that an ``async def`` works on.
         used: when the last frame came, as a number that grows.
         interrupting: the node is being told of an interrupt.
+        epoch: nobody wants what comes of frames of earlier ones.
         waiting: the frames that wait.
     """
 
@@ -64,6 +65,7 @@ class Mailbox:
     item: LaneItem | None = None
     used: int = 0
     interrupting: bool = False
+    epoch: int = 0
     waiting: deque[LaneItem] = field(default_factory=deque)
     _busy: threading.Lock = field(default_factory=threading.Lock)
     """Held by the runner, if there is one."""
@@ -91,6 +93,10 @@ class Mailbox:
         """Stop the runner; False when there is more to do, or it has ended."""
         self._busy.release()
         return not ((self.waiting or self.ended) and self._busy.acquire(False))
+
+    def wants(self, item: Item) -> bool:
+        """Say whether anybody wants what still comes of a frame."""
+        return not self.ended and item.epoch >= self.epoch
 
     @property
     def running(self) -> bool:

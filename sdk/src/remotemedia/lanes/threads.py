@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from remotemedia.base import Node
+from remotemedia.frames import Item
 from remotemedia.lanes.answers import Answers, log
 from remotemedia.lanes.calling import Call
 from remotemedia.lanes.loops import is_default
@@ -93,8 +94,16 @@ class ThreadLane:
         recipe = mailbox.recipe
         node = recipe.node.fresh()
         self._step(node.initialize)
-        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.results)
+        give = partial(self._give, mailbox)
+        mailbox.call = Call(node, recipe.calling, mailbox.session, recipe.results, give)
         return mailbox.call
+
+    def _give(self, mailbox: Mailbox, item: Item, results: list[LaneResult]) -> bool:
+        if not mailbox.wants(item):
+            return False
+        if results:
+            self._answers.complete(((item.token, results, True),))
+        return True
 
     def _finish(self, mailbox: Mailbox, node: Node) -> None:
         for step in (node.flush, node.cleanup):

@@ -15,6 +15,7 @@ from remotemedia.running.metrics import Metrics, measured
 from remotemedia.running.working import Recipe, Workers
 
 if TYPE_CHECKING:
+    from remotemedia.base import Node
     from remotemedia.planning import Plan
     from remotemedia.running.backend import Fault, Run, RunOutput
     from remotemedia.running.choice import Choice
@@ -44,7 +45,9 @@ class Execution:
     """A run of a plan. Iterate over `outputs` on one thread; `cancel` may come from any.
 
     What happens depends on the inputs alone: frames are handed to Python nodes in waves, everything
-    that is there at once, and their results are taken in the order of the frames.
+    that is there at once, and their results are taken in the order of the frames. A stream with
+    generators takes what each yields as it comes: then only the results of each node keep their
+    order.
     """
 
     def __init__(
@@ -56,8 +59,13 @@ class Execution:
         self.position = 0.0
         self.inputs = inputs
         self._options = options
+        recipes = recipes_of(plan)
         self._workers = Workers(
-            plan.name, recipes_of(plan), choice.backend, measure=options.metrics
+            plan.name,
+            recipes,
+            choice.backend,
+            measure=options.metrics,
+            flowing=options.eager and any(_yields(each.node) for each in recipes.values()),
         )
         self._metrics: Metrics | None = None
 
@@ -143,17 +151,23 @@ class Execution:
         while True:
             self._workers.check()
             items = list(itertools.chain.from_iterable(iter(lambda: run.take_work(WORK_ITEMS), [])))
-            if items:
+            if items and self._workers.flowing:
+                self._workers.start(items)
+            elif items:
                 run.complete(self._workers.work(items))
             came = run.poll()
             if came:
                 yield came
-            if items:
-                continue
             wait = run.retry_in_us()
-            if wait is None:
+            seconds = None if wait is None else wait / 1e6
+            if self._workers.busy:
+                run.complete(self._workers.take(seconds))
+            elif items or came:
+                continue
+            elif seconds is None:
                 break
-            self._workers.wait(wait / 1e6)
+            else:
+                self._workers.wait(seconds)
 
     def _cause(self, fault: Fault) -> BaseException:
         node = self._failed_node(fault)
@@ -176,6 +190,12 @@ class Execution:
         made.node = node
         made.traceback = None if cause is fault else trace(cause)
         return made
+
+
+def _yields(node: Node) -> bool:
+    from remotemedia.lanes.calling import Calling
+
+    return Calling.of(node).generator
 
 
 def recipes_of(plan: Plan) -> dict[str, Recipe]:

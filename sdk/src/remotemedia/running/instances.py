@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from remotemedia.base import FunctionNode, Node
 from remotemedia.errors import NodeError, TransientError
-from remotemedia.frames import NodeSession
+from remotemedia.frames import Item, NodeSession
 from remotemedia.lanes.calling import Call, Calling
 from remotemedia.lanes.failures import describe, trace
 from remotemedia.lanes.pool import ThreadPool
@@ -43,9 +43,11 @@ class Instance:
         self._metrics = workers.metrics[session.node]
         self._call: Call[LaneResult] | None = None
         self._failing = False
-        self._working: Future[list[LaneDone]] | None = None
+        self._yielded: list[LaneResult] = []
+        """What a generator yielded for the frame that it works on, where that waits for its end."""
+        self._working: Future[None] | None = None
 
-    def start(self, batch: Sequence[LaneItem]) -> Future[list[LaneDone]]:
+    def start(self, batch: Sequence[LaneItem]) -> Future[None]:
         """Work on frames; the future fails only where the node cannot begin."""
         if self._calling.on_loop:
             self._working = self._workers.loop.submit(self._work(batch))
@@ -71,7 +73,7 @@ class Instance:
 
     # On the loop, or driven on a thread of the pool, where nothing is awaited.
 
-    async def _work(self, batch: Sequence[LaneItem]) -> list[LaneDone]:
+    async def _work(self, batch: Sequence[LaneItem]) -> None:
         call = self._call
         if call is None:
             try:
@@ -83,14 +85,25 @@ class Instance:
             if self._workers.cancelled:
                 break  # nobody waits for the rest
             began = perf_counter_ns()
+            self._yielded = []
             try:
                 results = await self._results(call, item)
-                done.append(self._succeeded(item, results))
+                done.append(self._succeeded(item, self._yielded + results))
             except (Exception, SystemExit) as error:
                 done.append(self._failed(item, error))
             if not is_end(item):
                 self._metrics.took(perf_counter_ns() - began)
-        return done
+            if self._workers.flowing:
+                self._workers.hand(done)
+                done.clear()
+        self._workers.hand(done)
+
+    def _give(self, item: Item, results: list[LaneResult]) -> bool:
+        if self._workers.flowing and results:
+            self._workers.hand([(item.token, results, True)])
+        elif results:
+            self._yielded += results
+        return not self._workers.cancelled
 
     async def _results(self, call: Call[LaneResult], item: LaneItem) -> list[LaneResult]:
         on_loop = self._calling.on_loop
@@ -101,8 +114,8 @@ class Instance:
         self._session.pts_ms = item.pts_us / 1000.0
         value = call.node.flush()
         if on_loop:
-            return await call.results_on_loop(value)
-        return call.results_on_thread(self._wait_for(value))
+            return await call.results_on_loop(value, item)
+        return call.results_on_thread(self._wait_for(value), item)
 
     async def _prepared(self) -> Call[LaneResult]:
         node = self._recipe.node
@@ -168,7 +181,9 @@ class Instance:
                 raise NodeError(fault.message) from None
 
         results: Results[LaneValue] = Results(self._recipe.outputs, data)
-        return Call(node, self._calling, self._session, lambda value: [*results.of(value)])
+        return Call(
+            node, self._calling, self._session, lambda value: [*results.of(value)], self._give
+        )
 
     def _succeeded(self, item: LaneItem, results: list[LaneResult]) -> LaneDone:
         self._failing = False

@@ -18,7 +18,8 @@ from remotemedia.workers import Done, Failed, Limits, Work, Worker
 if TYPE_CHECKING:
     from remotemedia.base import Node
     from remotemedia.frames import NodeSession, Samples
-    from remotemedia.running.backend import Backend, LaneDone, LaneItem, LaneResult, LaneValue
+    from remotemedia.running.backend import LaneDone, LaneFailure, LaneItem, LaneResult, LaneValue
+    from remotemedia.running.working import Workers
     from remotemedia.twin.metrics import NodeMetrics
 
 LIMITS = Limits(frame=600.0, frozen=60.0)
@@ -65,24 +66,25 @@ class IsolatedInstance:
 
     def __init__(
         self,
+        workers: Workers,
         node: Node,
         sorting: Sorting,
         session: NodeSession,
-        backend: Backend,
         metrics: NodeMetrics,
-        failures: dict[str, BaseException],
     ) -> None:
         """Start the process."""
         self._session = session
-        self._backend = backend
+        self._workers = workers
+        self._backend = workers.backend
         self._metrics = metrics
-        self._failures = failures
         self._lock = threading.Lock()
         self._ends: frozenset[int] = frozenset()
         self._left = 0
         self._done: list[LaneDone] = []
+        self._yielded: dict[int, list[LaneResult]] = {}
+        """By frame, what a generator yielded where that waits for its end."""
         self._began = 0
-        self._working: Future[list[LaneDone]] = Future()
+        self._working: Future[None] = Future()
         work = Work(session.pipeline, session.node, node, Calling.of(node), sorting)
         self._worker = Worker(work, self._completed, LIMITS)
         self._worker.start()
@@ -90,9 +92,9 @@ class IsolatedInstance:
             session.id, session.participant, session.stream, on_end=lambda: None
         )
 
-    def start(self, batch: Sequence[LaneItem]) -> Future[list[LaneDone]]:
+    def start(self, batch: Sequence[LaneItem]) -> Future[None]:
         """Work on frames."""
-        working: Future[list[LaneDone]] = Future()
+        working: Future[None] = Future()
         with self._lock:
             self._working, self._done, self._left = working, [], len(batch)
             self._ends = frozenset(item.token for item in batch if not item.port)
@@ -122,31 +124,55 @@ class IsolatedInstance:
             working = self._working
             if working.done():
                 return  # it could not begin
-            failed = [result for _, result in done if isinstance(result, Failed)]
+            failed = [each[1] for each in done if isinstance(each[1], Failed)]
             unable = next((each for each in failed if each.beginning), None)
+            ready: list[LaneDone] = []
             if unable is None:
                 self._count(done)
+                if self._workers.flowing or not self._left:
+                    ready, self._done = self._done, []
+            left = self._left
         if unable is not None:
             working.set_exception(self._cannot_begin(unable))
-        elif not self._left:
-            working.set_result(self._done)
+            return
+        if ready:
+            self._workers.hand(ready)
+        if not left:
+            working.set_result(None)
 
     def _count(self, done: list[Done]) -> None:
         now = perf_counter_ns()
-        for token, result in done:
+        frames = sum(len(each) == len(("token", "result")) for each in done)
+        for token, result, *more in done:
+            if more and isinstance(result, list):
+                self._take_part(token, self._values(result))
+                continue
             if token not in self._ends:
-                self._metrics.took((now - self._began) // len(done))
+                self._metrics.took((now - self._began) // frames)
             self._done.append((token, self._result(token, result)))
-        self._began = now
-        self._left -= len(done)
+        if frames:
+            self._began = now
+        self._left -= frames
 
-    def _result(self, token: int, result: list[object] | Failed) -> Sequence[LaneResult] | object:
+    def _take_part(self, token: int, results: list[LaneResult]) -> None:
+        if self._workers.flowing:
+            self._done.append((token, results, True))
+        else:
+            self._yielded.setdefault(token, []).extend(results)
+
+    def _result(
+        self, token: int, result: list[object] | Failed
+    ) -> Sequence[LaneResult] | LaneFailure:
+        yielded = self._yielded.pop(token, [])
         if isinstance(result, Failed):
             self._metrics.error_count += 1
-            self._failures[self._session.node] = self._error(result.message, result)
+            self._workers.failures[self._session.node] = self._error(result.message, result)
             return self._backend.LaneFailure(result.message, result.traceback, result.transient)
         self._metrics.success_count += token not in self._ends
-        pairs = cast("list[tuple[str, Samples | Carried]]", result)
+        return yielded + self._values(result)
+
+    def _values(self, results: list[object]) -> list[LaneResult]:
+        pairs = cast("list[tuple[str, Samples | Carried]]", results)
         return [(port, self._value(value)) for port, value in pairs]
 
     def _cannot_begin(self, failed: Failed) -> NodeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,18 +49,38 @@ class Workers:
     """
 
     def __init__(
-        self, pipeline: str, recipes: Mapping[str, Recipe], backend: Backend, *, measure: bool
+        self,
+        pipeline: str,
+        recipes: Mapping[str, Recipe],
+        backend: Backend,
+        *,
+        measure: bool,
+        flowing: bool = False,
     ) -> None:
-        """Make workers that have not begun; `measure` keeps times."""
+        """Make workers that have not begun.
+
+        Args:
+            pipeline: its name.
+            recipes: what instances are made of, by node.
+            backend: makes what goes back.
+            measure: keep times.
+            flowing: hand results on as they come, what a generator yields one by one, rather than
+                those of a node and a wave of frames together.
+        """
         self.metrics: dict[str, NodeMetrics] = {}
         self.failures: dict[str, BaseException] = {}
         self.backend = backend
+        self.flowing = flowing
         self._measure = measure
         self._loop: LoopThread | None = None
         self._pipeline = pipeline
         self._recipes = recipes
         self._instances: dict[tuple[str, str], Instance | IsolatedInstance] = {}
         self._changed = threading.Condition()
+        self._waiting: dict[tuple[str, str], list[LaneItem]] = {}
+        """By instance that is at work, the frames that came meanwhile."""
+        self._done: list[LaneDone] = []
+        self._failed: list[BaseException] = []
         self._cancelled = False
 
     @property
@@ -79,34 +100,55 @@ class Workers:
             NodeError: a node cannot begin: making it, or its `initialize`, failed.
             Cancelled: `cancel` was called.
         """
+        self.start(items)
+        done: dict[int, LaneDone] = {}
+        while self.busy:
+            done.update({each[0]: each for each in self.take()})
+        self.check()
+        return [done[item.token] for item in items]
+
+    def start(self, items: Sequence[LaneItem]) -> None:
+        """Begin to work on frames, or after those that their nodes have."""
         batches: dict[tuple[str, str], list[LaneItem]] = {}
         for item in items:
             batches.setdefault((item.node, item.stream), []).append(item)
-        done: list[dict[int, LaneDone]] = []
-        failed: list[BaseException] = []
-        waiting = len(batches)
-
-        def finished(future: Future[list[LaneDone]]) -> None:
-            nonlocal waiting
-            with self._changed:
-                waiting -= 1
-                error = future.exception()
-                if error is None:
-                    done.append({each[0]: each for each in future.result()})
-                else:
-                    failed.append(error)
-                self._changed.notify_all()
-
         for key, batch in batches.items():
-            self._instance(*key).start(batch).add_done_callback(finished)
+            with self._changed:
+                waiting = self._waiting.get(key)
+                if waiting is not None:
+                    waiting += batch
+                    continue
+                self._waiting[key] = []
+            self._begin(key, batch)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to `take`, now or soon."""
         with self._changed:
-            self._changed.wait_for(lambda: not waiting or self._cancelled)
+            return bool(self._waiting or self._done or self._failed)
+
+    def take(self, seconds: float | None = None) -> list[LaneDone]:
+        """Wait for what becomes of frames, for so long at most, and give it.
+
+        Raises:
+            NodeError, Cancelled: as `work`.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._done or self._failed or not self._waiting or self._cancelled, seconds
+            )
             if self._cancelled:
                 raise Cancelled
-        if failed:
-            raise failed[0]
-        by_token = {token: each for part in done for token, each in part.items()}
-        return [by_token[item.token] for item in items]
+            if self._failed:
+                raise self._failed[0]
+            done, self._done = self._done, []
+            return done
+
+    def hand(self, done: Sequence[LaneDone]) -> None:
+        """Take what became of frames. May be called from any thread."""
+        with self._changed:
+            self._done += done
+            self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
         """Wait for a time.
@@ -151,6 +193,24 @@ class Workers:
         if self._loop is not None:
             self._loop.stop()
 
+    def _begin(self, key: tuple[str, str], batch: Sequence[LaneItem]) -> None:
+        self._instance(*key).start(batch).add_done_callback(partial(self._finished, key))
+
+    def _finished(self, key: tuple[str, str], future: Future[None]) -> None:
+        with self._changed:
+            batch = self._waiting[key]
+            error = None if future.cancelled() else future.exception()
+            if error is not None:
+                self._failed.append(error)
+            going = bool(batch) and error is None and not self._cancelled
+            if going:
+                self._waiting[key] = []
+            else:
+                del self._waiting[key]
+            self._changed.notify_all()
+        if going:
+            self._begin(key, batch)
+
     def _instance(self, node: str, stream: str) -> Instance | IsolatedInstance:
         key = (node, stream)
         if key not in self._instances:
@@ -171,7 +231,7 @@ class Workers:
 
         sorting = Sorting(recipe.outputs, recipe.fed)
         metrics = self.metrics[session.node]
-        return IsolatedInstance(recipe.node, sorting, session, self.backend, metrics, self.failures)
+        return IsolatedInstance(self, recipe.node, sorting, session, metrics)
 
 
 class Cancelled(Exception):  # noqa: N818 - nothing went wrong

@@ -162,7 +162,7 @@ class Crew:
             call = stream.call or self._prepare(stream)
             if frame.end:
                 stream.flushed = True
-                results = call.results_on_thread(self._step(call.node.flush))
+                results = call.results_on_thread(self._step(call.node.flush), frame)
             else:
                 results = call.on_thread(frame)
             return self._link.results(frame.token, results)
@@ -172,7 +172,10 @@ class Crew:
     def _prepare(self, stream: ChildStream) -> Call[object]:
         node = self._work.node.fresh()
         self._step(node.initialize)
-        return stream.prepared(node)
+        return stream.prepared(node, self._send_part)
+
+    def _send_part(self, token: int, results: list[object]) -> None:
+        self._link.send(self._link.part(token, results))
 
     def _finish(self, stream: ChildStream) -> None:
         if stream.call is None:

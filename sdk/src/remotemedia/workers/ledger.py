@@ -49,8 +49,8 @@ class Failed:
     """The worker's end took it along, not the node's own code."""
 
 
-Done = tuple[int, "list[object] | Failed"]
-"""A frame's token and what became of it."""
+Done = tuple[int, "list[object] | Failed"] | tuple[int, list[object], bool]
+"""A frame's token and what became of it; then True where that is not all."""
 
 
 @dataclass(eq=False, slots=True)
@@ -68,6 +68,7 @@ class Stream:
     listed: bool = False
     ended: bool = False
     failing: bool = False
+    epoch: int = 0
 
     @property
     def idle(self) -> bool:
@@ -92,10 +93,12 @@ class Ledger:
         self._held: dict[int, tuple[int, Stream]] = {}
         self._number = 0
 
-    def open(self, names: tuple[str, str, str], on_end: Callable[[], None]) -> Stream:
+    def open(
+        self, names: tuple[str, str, str], on_end: Callable[[], None], epoch: int = 0
+    ) -> Stream:
         """Add a stream."""
         self._number += 1
-        made = self.streams[self._number] = Stream(self._number, names, on_end)
+        made = self.streams[self._number] = Stream(self._number, names, on_end, epoch=epoch)
         return made
 
     def put(self, stream: Stream, item: Item) -> list[Done]:
@@ -151,6 +154,10 @@ class Ledger:
             raise ProtocolError(f"an answer to frame {head.slot}, which it does not have")
         token, stream = held
         result: list[object] | Failed
+        if head.kind == Kind.PART:
+            results = read_results(memory, head, tail)
+            stream.since, stream.fresh = now, False
+            return token, results, True
         if head.kind == Kind.DONE:
             result = read_results(memory, head, tail)
             stream.failing = False
@@ -226,7 +233,8 @@ class Ledger:
         if not stream.opened:
             stream.opened, stream.fresh = True, True
             names = json.dumps(stream.names).encode()
-            parts.append(message(Head(Kind.OPEN, stream=stream.number), names))
+            about = Head(Kind.OPEN, stream=stream.number, epoch=stream.epoch)
+            parts.append(message(about, names))
         if not stream.held:
             stream.since = time.monotonic()
         stream.held += 1

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from remotemedia.errors import NodeError
 from remotemedia.workers.memory import Memory
 from remotemedia.workers.messages import (
     FLAG_INLINE,
@@ -21,6 +22,7 @@ from remotemedia.workers.messages import (
     Kind,
     message,
     write_failure,
+    write_part,
     write_results,
 )
 from remotemedia.workers.spin import Spin, receiving
@@ -101,6 +103,7 @@ class Link:
             samples,
             value,
             bool(head.flags & FLAG_LAST),
+            head.epoch,
         )
 
     def results(self, slot: int, results: list[object]) -> bytes:
@@ -109,6 +112,17 @@ class Link:
             return write_results(self.memory, slot, results)
         except Exception as error:
             return write_failure(slot, f"the result cannot leave the process: {error}")
+
+    def part(self, slot: int, results: list[object]) -> bytes:
+        """Give some of what becomes of a frame.
+
+        Raises:
+            NodeError: it cannot be sent.
+        """
+        try:
+            return write_part(slot, results)
+        except Exception as error:
+            raise NodeError(f"the result cannot leave the process: {error}") from error
 
     def complete(self, done: Iterable[bytes]) -> None:
         """Send answers at once."""

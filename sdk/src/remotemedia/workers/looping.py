@@ -147,7 +147,7 @@ class Looping:
             call = stream.call or await self._prepare(stream)
             if frame.end:
                 stream.flushed = True
-                results = await call.results_on_loop(call.node.flush())
+                results = await call.results_on_loop(call.node.flush(), frame)
             else:
                 results = await call.on_loop(frame)
             return self._link.results(frame.token, results)
@@ -160,7 +160,10 @@ class Looping:
             # Making it and a plain `def initialize` may load a model: not on the loop.
             node = await asyncio.to_thread(node.fresh)
             await self._step(node.initialize)
-        return stream.prepared(node)
+        return stream.prepared(node, self._send_part)
+
+    def _send_part(self, token: int, results: list[object]) -> None:
+        self._later(self._link.part(token, results))
 
     async def _finish(self, stream: ChildStream) -> None:
         if stream.call is None:

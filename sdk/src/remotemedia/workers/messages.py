@@ -19,9 +19,9 @@ from remotemedia.workers.work import IN_PORT
 
 MAX_TAIL = 64 * 1024 * 1024
 """Bytes of a message at most; a frame or a result that is larger fails."""
-HEADER = struct.Struct("<BBHIIIIIIQq")
+HEADER = struct.Struct("<BBHIIIIIIQqI")
 _RESULT = struct.Struct("<BBHII")
-_ONE = struct.Struct("<BBHIIIIIIQqBBHII")
+_ONE = struct.Struct("<BBHIIIIIIQqIBBHII")
 _INLINE = 0xFFFF_FFFF
 _FLOAT32 = np.dtype(np.float32)
 _TEXT, _AUDIO, _PICKLED = 1, 2, 3
@@ -48,6 +48,8 @@ class Kind:
     """To the parent: the node cannot be loaded; the tail says why."""
     DONE: Final = 8
     """To the parent: results of a frame."""
+    PART: Final = 12
+    """To the parent: results of a frame that is still worked on, none of them in its slot."""
     FAILED: Final = 9
     """To the parent: the node failed on a frame."""
     ENDED: Final = 10
@@ -80,6 +82,8 @@ class Head(NamedTuple):
     """Bytes that follow."""
     seq: int = 0
     pts_us: int = 0
+    epoch: int = 0
+    """Of a frame; of OPEN and INTERRUPT that of the first frames whose results are wanted."""
 
 
 class ProtocolError(Exception):
@@ -170,7 +174,8 @@ def write_frame(memory: Memory, slot: int, stream: int, item: Item) -> bytes:
     if len(tail) > MAX_TAIL:
         raise TooLarge(f"{len(tail)} bytes; at most {MAX_TAIL} pass between processes.")
     numbers = (channels, slot, stream, item.rate, count, len(tail))
-    return HEADER.pack(Kind.FRAME, flags, len(port), *numbers, item.seq, item.pts_us) + tail
+    about = (item.seq, item.pts_us, item.epoch)
+    return HEADER.pack(Kind.FRAME, flags, len(port), *numbers, *about) + tail
 
 
 def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
@@ -181,7 +186,7 @@ def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
         Exception: whatever pickling a value raises.
     """
     if not results:
-        return HEADER.pack(Kind.DONE, 0, 0, 0, slot, 0, 0, 0, 0, 0, 0)
+        return HEADER.pack(Kind.DONE, 0, 0, 0, slot, 0, 0, 0, 0, 0, 0, 0)
     if len(results) == 1:
         # The usual answers, in one go.
         (result,) = results
@@ -189,7 +194,7 @@ def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
             body = result.encode("utf-8", "surrogatepass")
             size = len(body)
             tail = _RESULT.size + size
-            head = (Kind.DONE, 0, 0, 1, slot, 0, 0, 0, tail, 0, 0)
+            head = (Kind.DONE, 0, 0, 1, slot, 0, 0, 0, tail, 0, 0, 0)
             return _ONE.pack(*head, _TEXT, 0, 0, _INLINE, size) + body
         if (
             type(result) is np.ndarray
@@ -198,8 +203,22 @@ def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
             and result.size <= SLOT_SAMPLES
         ):
             memory.write(slot, 0, result)
-            head = (Kind.DONE, 0, 0, 1, slot, 0, 0, 0, _RESULT.size, 0, 0)
+            head = (Kind.DONE, 0, 0, 1, slot, 0, 0, 0, _RESULT.size, 0, 0, 0)
             return _ONE.pack(*head, _AUDIO, 0, 0, 0, result.size)
+    return message(Head(Kind.DONE, channels=len(results), slot=slot), _tail(results, slot, memory))
+
+
+def write_part(slot: int, results: list[object]) -> bytes:
+    """Give some of what becomes of a frame; its slot is left alone, which the next ones need.
+
+    Raises:
+        TooLarge: the results are.
+        Exception: whatever pickling a value raises.
+    """
+    return message(Head(Kind.PART, channels=len(results), slot=slot), _tail(results, slot, None))
+
+
+def _tail(results: list[object], slot: int, memory: Memory | None) -> bytes:
     parts: list[bytes] = []
     used = 0
     for result in results:
@@ -209,7 +228,7 @@ def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
         tag, rows, at, body = _PICKLED, 0, _INLINE, b""
         if isinstance(value, np.ndarray) and value.dtype == np.float32:
             tag, rows, size = _AUDIO, 0 if value.ndim == 1 else value.shape[0], value.size
-            if used + size <= SLOT_SAMPLES:
+            if memory is not None and used + size <= SLOT_SAMPLES:
                 memory.write(slot, used, value)
                 at, used = used, used + size
             else:
@@ -222,11 +241,11 @@ def write_results(memory: Memory, slot: int, results: list[object]) -> bytes:
                 body = pickle.dumps(value, 5)
             size = len(body)
         parts += (_RESULT.pack(tag, len(port), rows, at, size), port, body)
-    return message(Head(Kind.DONE, channels=len(results), slot=slot), b"".join(parts))
+    return b"".join(parts)
 
 
 def read_results(memory: Memory, head: Head, tail: bytes) -> list[object]:
-    """Read what `write_results` wrote.
+    """Read what `write_results` or `write_part` wrote.
 
     Raises:
         ProtocolError: it is not that.

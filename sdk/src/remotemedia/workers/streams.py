@@ -12,7 +12,7 @@ from typing import Protocol
 
 from remotemedia.base import Node
 from remotemedia.errors import TransientError
-from remotemedia.frames import NodeSession
+from remotemedia.frames import Item, NodeSession
 from remotemedia.lanes.calling import Call
 from remotemedia.lanes.failures import describe, trace
 from remotemedia.lanes.loops import is_default
@@ -36,6 +36,7 @@ class ChildStream:
     ended: bool = False
     flushed: bool = False
     interrupting: bool = False
+    epoch: int = 0
     _running: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -45,7 +46,11 @@ class ChildStream:
         session, participant, stream = names_of(tail)
         names = (work.pipeline, session, participant, stream, work.id)
         about = NodeSession(session, participant, stream, work.pipeline, work.id)
-        return cls(head.stream, work, names, about)
+        return cls(head.stream, work, names, about, epoch=head.epoch)
+
+    def wants(self, item: Item) -> bool:
+        """Say whether anybody wants what still comes of a frame."""
+        return not self.ended and item.epoch >= self.epoch
 
     def start(self) -> bool:
         """Say whether somebody must begin to work on it: nobody does."""
@@ -59,9 +64,17 @@ class ChildStream:
             self._running = bool(self.waiting or self.ended)
             return not self._running
 
-    def prepared(self, node: Node) -> Call[object]:
-        """Remember an instance that is initialised."""
-        self.call = Call(node, self.work.calling, self.session, self.work.results)
+    def prepared(self, node: Node, send: Callable[[int, list[object]], None]) -> Call[object]:
+        """Remember an instance that is initialised; `send` sends what it yields for a frame."""
+
+        def give(item: Item, results: list[object]) -> bool:
+            if not self.wants(item):
+                return False
+            if results:
+                send(item.token, results)
+            return True
+
+        self.call = Call(node, self.work.calling, self.session, self.work.results, give)
         return self.call
 
     def last_steps(self, node: Node) -> list[Callable[[], object]]:
@@ -110,7 +123,7 @@ class Streams:
             elif head.kind == Kind.OPEN:
                 self._streams[head.stream] = ChildStream.of(self._work, head, tail)
             elif head.kind == Kind.INTERRUPT:
-                self._interrupt(self._streams[head.stream])
+                self._interrupt(self._streams[head.stream], head.epoch)
             elif head.kind == Kind.END:
                 self._end(self._streams.pop(head.stream))
             elif head.kind == Kind.QUIT:
@@ -133,7 +146,8 @@ class Streams:
         stream.waiting.append(frame)
         self._start(stream)
 
-    def _interrupt(self, stream: ChildStream) -> None:
+    def _interrupt(self, stream: ChildStream, epoch: int) -> None:
+        stream.epoch = epoch
         call = stream.call
         if call is None or stream.interrupting or is_default(call.node.on_interrupt):
             return

@@ -55,6 +55,7 @@ class Frame:
     samples: Samples | None
     value: object = None
     end: bool = False
+    epoch: int = 0
 
 
 IN_PORT = "in"

@@ -81,11 +81,19 @@ class Worker:
         self._thread.start()
 
     def stream(
-        self, session: str, participant: str, stream: str, on_end: Callable[[], None]
+        self,
+        session: str,
+        participant: str,
+        stream: str,
+        on_end: Callable[[], None],
+        epoch: int = 0,
     ) -> Stream:
-        """Make a stream; `on_end` is called once when it has ended and is cleaned up."""
+        """Make a stream; `on_end` is called once when it has ended and is cleaned up.
+
+        Nobody wants what comes of frames of an earlier `epoch`.
+        """
         with self._lock:
-            return self._ledger.open((session, participant, stream), on_end)
+            return self._ledger.open((session, participant, stream), on_end, epoch)
 
     def put(self, stream: Stream, item: Item) -> None:
         """Add a frame; `flush` sends it."""
@@ -101,11 +109,13 @@ class Worker:
         if failed:
             self._complete(failed)
 
-    def interrupt(self, stream: Stream) -> None:
-        """Tell the node of a stream that a client interrupts."""
+    def interrupt(self, stream: Stream, epoch: int) -> None:
+        """Tell the node of a stream that a client interrupts; `epoch` is that of what comes now."""
         with self._lock:
+            stream.epoch = epoch
             if stream.opened and not stream.ended and self._process is not None:
-                self._process.send(message(Head(Kind.INTERRUPT, stream=stream.number)))
+                about = Head(Kind.INTERRUPT, stream=stream.number, epoch=epoch)
+                self._process.send(message(about))
 
     def end(self, stream: Stream) -> None:
         """End a stream: frames that wait are answered with nothing, and the node cleans up."""
@@ -224,7 +234,7 @@ class Worker:
             with self._lock:
                 now = time.monotonic()
                 for head, tail in messages:
-                    if head.kind in (Kind.DONE, Kind.FAILED):
+                    if head.kind in (Kind.DONE, Kind.FAILED, Kind.PART):
                         done.append(self._ledger.answer(process.memory, head, tail, now))
                     elif head.kind == Kind.ENDED:
                         gone.append(self._ledger.ended(head.stream))

@@ -30,7 +30,7 @@ from remotemedia.host.python.peer import Network
 from remotemedia.host.python.session import Notification, Shared
 from remotemedia.host.python.sessions import Limits, Request, Sessions
 from remotemedia.host.python.wake import WakeQueue
-from remotemedia.twin.results import check
+from remotemedia.twin.results import Done, check
 from remotemedia.twin.values import LaneFailure, LaneItem
 
 MAX_WAITING_LANE_ITEMS = 16_384
@@ -142,9 +142,9 @@ class Engine:
         """Take up to `most` frames; those of one session and node come in order."""
         return self._lane.drain(most)
 
-    def complete_lane(self, done: Sequence[tuple[int, Sequence[object] | LaneFailure]]) -> None:
+    def complete_lane(self, done: Sequence[Done]) -> None:
         """Hand back what nodes made of frames, by token. Stale tokens are ignored."""
-        checked = [(token, _checked(result)) for token, result in done]
+        checked = [(token, _checked(result), bool(more)) for token, result, *more in done]
         if not self._closed:
             self._loop.call_soon_threadsafe(self._complete, checked)
 
@@ -180,10 +180,13 @@ class Engine:
         """Count sessions, peers, instances and streams, as a JSON object."""
         return json.dumps(self._ask(_called(self._sessions.live)))
 
-    def _complete(self, done: Sequence[tuple[int, object]]) -> None:
-        for token, result in done:
+    def _complete(self, done: Sequence[tuple[int, Sequence[object] | LaneFailure, bool]]) -> None:
+        for token, result, more in done:
             try:
-                self._sessions.complete(token, result)
+                if more and not isinstance(result, LaneFailure):
+                    self._sessions.give(token, result)
+                else:
+                    self._sessions.complete(token, result)
             except Exception:
                 _log.exception("a result could not be processed")
 

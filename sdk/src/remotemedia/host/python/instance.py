@@ -16,7 +16,7 @@ from remotemedia.host.python.faults import NODE_OVERRUN, RuntimeFault, fault
 from remotemedia.host.python.graph import StreamGraph
 from remotemedia.host.python.hearing import Sink, sinks_of, voices_of
 from remotemedia.host.python.mailbox import BREAKER_PAUSE_US, Letter, LiveMailbox
-from remotemedia.twin.chunks import Audio, Signal, Stamp
+from remotemedia.twin.chunks import Audio, Signal, Stamp, Value
 from remotemedia.twin.graph import shaped
 from remotemedia.twin.kinds import LIVE, PythonNode, compile_node
 from remotemedia.twin.mailbox import BREAKER_FAILURES
@@ -26,6 +26,8 @@ from remotemedia.twin.results import Results
 from remotemedia.twin.values import LaneFailure, RunOutput, Unfit, json_copy
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from remotemedia.frames import Samples
 
 MAX_STREAMS = 64
@@ -104,6 +106,7 @@ class PythonWork:
     node: str
     entry: str
     port: str
+    epoch: int
     stamp: Stamp
     rate: int = 0
     channels: int = 0
@@ -191,6 +194,17 @@ class Instance:
         self.stats.frames += 1
         entry.graph.push_audio(0, Audio(stamp, self._program.source.rate, samples))
 
+    def push_data(
+        self, now_us: int, stream: int, source: int, pts_us: int, value: JsonValue
+    ) -> None:
+        """Take a value for a source."""
+        self._now_us = now_us
+        entry = self._streams[stream]
+        stamp = Stamp(entry.seq, pts_us, 0)
+        entry.seq += 1
+        self.stats.frames += 1
+        entry.graph.push_value(source, Value(stamp, value))
+
     def flush(self, now_us: int, stream: int) -> list[RunOutput]:
         """Bring out what a stream's nodes hold back, and give all that waits of it."""
         self._now_us = now_us
@@ -222,6 +236,26 @@ class Instance:
                 self.stats.python_frames += 1
                 yield self._work(index, letter)
         self._forget()
+
+    def give(self, now_us: int, token: int, results: Sequence[object]) -> None:
+        """Take some of what a node makes of a frame, which stays under way.
+
+        What cannot be sent on fails the frame; tokens that are not under way are ignored.
+        """
+        self._now_us = now_us
+        index, letter = self._works.get(token, (0, None))
+        stream = self._streams.get(letter.stream) if letter is not None else None
+        # An interrupted frame is counted when it is completed.
+        if letter is None or stream is None or not results or letter.epoch != self._epoch:
+            return
+        try:
+            given = stream.results.read(index, letter.signal.stamp, results)
+        except Unfit as error:
+            self.complete(now_us, token, LaneFailure(str(error)))
+            return
+        for output, signal in given:
+            stream.graph.give(index, output, signal)
+        stream.graph.run_jobs()
 
     def complete(self, now_us: int, token: int, result: LaneFailure | Sequence[object]) -> None:
         """Take what a node made of a frame; tokens that are not under way are ignored."""
@@ -308,13 +342,18 @@ class Instance:
             self._mailboxes[index].held = on
             self._list(index)
 
-    def interrupt(self) -> None:
-        """Make what is under way worthless: results of frames of before, and audio held back."""
+    def interrupt(self) -> int:
+        """Make what is under way worthless: results of frames of before, and audio held back.
+
+        Returns:
+            The epoch that begins: frames of earlier ones are worthless.
+        """
         self._epoch += 1
         for mailbox in self._mailboxes.values():
             self.stats.interrupted += mailbox.clear()
         for stream in self._streams.values():
             self.stats.interrupted += stream.graph.interrupt()
+        return self._epoch
 
     def _forget(self) -> None:
         """Forget the streams that have ended and of which Python has no frames."""
@@ -364,6 +403,7 @@ class Instance:
             node=node.id,
             entry=node.action.entry if isinstance(node.action, PythonNode) else "",
             port=node.inputs[letter.port][0],
+            epoch=letter.epoch,
             stamp=signal.stamp,
         )
         if isinstance(signal, Audio):

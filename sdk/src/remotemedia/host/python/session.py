@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import json
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -153,6 +153,11 @@ class Session:
             self._publish_output(stream, output)
         self._settle()
 
+    def give(self, token: int, results: Sequence[object]) -> None:
+        """Take some of what a Python node makes of a frame."""
+        self.instance.give(self._shared.clock(), token, results)
+        self._settle()
+
     def complete(self, token: int, result: object) -> None:
         """Take what a Python node made of a frame."""
         self.instance.complete(self._shared.clock(), token, result)  # type: ignore[arg-type]
@@ -211,14 +216,14 @@ class Session:
         Of the audio that waits to be heard, what was made of the streams of who interrupts; all,
         where they have none.
         """
-        self.instance.interrupt()
+        epoch = self.instance.interrupt()
         self.instance.tally(self._shared.losses)
         own = {number for number, each in self._streams.items() if each.open and each.owner is by}
         voices = [each.voice for each in self.participants if each.voice is not None]
         self.hearing.interrupt(
             self._shared.clock(), voices, lambda stream: not own or stream in own
         )
-        told = {"kind": "interrupted", "session": self.id}
+        told = {"kind": "interrupted", "session": self.id, "epoch": epoch}
         self._shared.notifications.put([Notification(json.dumps(told), may_go=True)])
 
     def notify(self, kind: str, **rest: JsonValue) -> None:
@@ -274,6 +279,7 @@ class Session:
                     port=work.port,
                     seq=work.stamp.seq,
                     pts_us=work.stamp.pts_us,
+                    epoch=work.epoch,
                     rate=work.rate,
                     channels=work.channels,
                     samples=work.samples,

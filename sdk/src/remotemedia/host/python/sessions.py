@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,12 @@ class Sessions:
     def observe(self, name: str, on: bool) -> None:
         """Switch on or off that a session's messages come as notifications too."""
         self.session(name).observe(on)
+
+    def give(self, token: int, results: Sequence[object]) -> None:
+        """Take some of what a Python node makes of a frame; tokens as for `complete`."""
+        session = self._shared.holders.get(token)
+        if session is not None:
+            session.give(token, results)
 
     def complete(self, token: int, result: object) -> None:
         """Take what a Python node made of a frame; tokens of what has ended are ignored."""
