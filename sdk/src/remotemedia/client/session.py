@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from aiortc import (
@@ -49,6 +50,10 @@ MAX_TAIL_SECONDS = 30.0
 """How long that, or results of data, are waited for, unless `Session.finish` is told otherwise."""
 LIVE_LIFETIME_MS = 250
 """How long a result on the channel `live` is sent again before it is given up."""
+
+
+Input = None | bool | int | float | str | Sequence["Input"] | Mapping[str, "Input"]
+"""Data that may be sent: JSON as Python has it."""
 
 
 class Session:
@@ -162,7 +167,7 @@ class Session:
         finally:
             file.close()
 
-    async def input(self, data: Json, node: str | None = None) -> str:
+    async def input(self, data: Input, node: str | None = None) -> str:
         """Send data to the pipeline, where it takes any.
 
         Args:
@@ -183,7 +188,7 @@ class Session:
             raise ParameterError(f"the data is not JSON: {error}.", field="data") from None
         self._gave_data = True
         where: dict[str, Json] = {} if node is None else {"node": node}
-        answer = await self.control("input", data=data, **where)
+        answer = await self.control("input", data=cast("Json", data), **where)
         return str(answer.get("node", ""))
 
     async def finish(self, *, tail: float = MAX_TAIL_SECONDS) -> None:
