@@ -122,6 +122,14 @@ test-python: setup-test
 test-web: web/node_modules/.installed
 	@cd web && npm run --silent test
 
+# ---- generated --------------------------------------------------------------
+
+.PHONY: schema
+schema: setup ## writes the JSON Schemas and the TypeScript types that are generated
+	@$(RUN) python -m remotemedia.manifest.schema configs/schema/manifest.schema.json
+	@$(RUN) python -m remotemedia_signaling.schema configs/schema/server.schema.json
+	@cd web && npm run --silent generate
+
 # ---- figures ----------------------------------------------------------------
 
 .PHONY: bench

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from remotemedia import ManifestError, NotInThisVersion, ParameterError, Pipeline
 from remotemedia.manifest import dump_yaml, load, load_file, load_json, load_yaml
-from remotemedia.manifest.schema import manifest_schema, schema_text
+from remotemedia.manifest.schema import main, manifest_schema, schema_text
 from remotemedia.nodes.registry import NODE_TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -291,7 +291,14 @@ def test_the_pipelines_of_the_repository_run(path):
 
 def test_the_schema_file_is_that_of_the_models():
     path = ROOT / "configs" / "schema" / "manifest.schema.json"
-    assert path.read_text() == schema_text(), "python -m remotemedia.manifest.schema > " + str(path)
+    assert path.read_text() == schema_text(), "run make schema"
+
+
+def test_the_schema_is_printed_or_written(tmp_path, capsys):
+    main([])
+    assert capsys.readouterr().out == schema_text()
+    main([str(tmp_path / "manifest.json")])
+    assert (tmp_path / "manifest.json").read_text() == schema_text()
 
 
 def test_the_schema_knows_what_the_models_know():

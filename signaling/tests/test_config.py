@@ -46,7 +46,7 @@ def test_every_option_of_the_default_file_is_explained() -> None:
 
 
 def test_the_schema_is_up_to_date() -> None:
-    assert SCHEMA.read_text() == server_schema(), "run python -m remotemedia_signaling.schema PATH"
+    assert SCHEMA.read_text() == server_schema(), "run make schema"
 
 
 def test_the_schema_accepts_the_default_file_and_describes_every_option() -> None:

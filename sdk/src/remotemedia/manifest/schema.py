@@ -1,12 +1,14 @@
 """The JSON Schema of manifest v1, generated from the models and the node types.
 
-``python -m remotemedia.manifest.schema > configs/schema/manifest.schema.json`` writes it.
+``python -m remotemedia.manifest.schema`` prints it, or writes it to the path that is given; ``make
+schema`` writes `configs/schema/manifest.schema.json`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import models_json_schema
@@ -57,5 +59,13 @@ def schema_text() -> str:
     return json.dumps(manifest_schema(), indent=2) + "\n"
 
 
+def main(arguments: list[str]) -> None:
+    """Run the command."""
+    if arguments:
+        Path(arguments[0]).write_text(schema_text(), encoding="utf-8")
+    else:
+        sys.stdout.write(schema_text())
+
+
 if __name__ == "__main__":
-    sys.stdout.write(schema_text())
+    main(sys.argv[1:])
