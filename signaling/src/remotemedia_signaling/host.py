@@ -66,6 +66,7 @@ class PipelinePort:
         id: what data for it names as its ``node``.
         kind: ``audio``, ``data``, ``any`` (both), or ``results``.
         format: of its audio.
+
     """
 
     id: str
