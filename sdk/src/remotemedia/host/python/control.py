@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -23,6 +24,8 @@ _QUOTED = 48
 _REASON = 160
 _TYPES = ("configure", "interrupt", "flush", "ping", "input")
 _INT64 = range(-(2**63), 2**63)
+_INTEGERS = range(-(2**63), 2**64)
+"""Further whole numbers are read as any other number."""
 
 Kind = Literal["configure", "interrupt", "flush", "ping", "input"]
 
@@ -34,7 +37,7 @@ class Control:
     Attributes:
         kind: its type.
         id: what the client recognises the answer by.
-        node: the node's id, for ``configure`` and ``input``.
+        node: the node's id, for ``configure``; who takes it, for ``input``, where that is said.
         params: live parameters, for ``configure``.
         t: the client's clock, for ``ping``: echoed.
         data: for ``input``.
@@ -73,7 +76,13 @@ def parse_control(data: bytes | str) -> Control:
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
         raise Refused(f"nested deeper than {MAX_DEPTH} levels")
     try:
-        value = json.loads(raw.decode(), parse_constant=_no_constant, object_pairs_hook=_object)
+        value = json.loads(
+            raw.decode(),
+            parse_constant=_no_constant,
+            parse_float=_float,
+            parse_int=_int,
+            object_pairs_hook=_object,
+        )
     except (ValueError, RecursionError) as error:
         raise Refused(f"not valid: {str(error)[:_REASON]}") from None
     if not isinstance(value, dict):
@@ -97,7 +106,7 @@ def _read(fields: _Fields, name: str | int | None) -> Control:
         known = f"{', '.join(_TYPES[:-1])} or {_TYPES[-1]}"
         raise Refused(f'unknown type "{kind[:_QUOTED]}": expected {known}', "type")
     node, params, t, data = "", cast("dict[str, JsonValue]", {}), None, cast("JsonValue", None)
-    if kind in {"configure", "input"}:
+    if kind == "configure" or (kind == "input" and "node" in fields.left):
         node = fields.name("node")
     if kind == "configure":
         given = fields.required("params")
@@ -189,6 +198,18 @@ def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
             raise ValueError(f'field "{name[:_QUOTED]}" appears twice')
         fields[name] = value
     return fields
+
+
+def _int(text: str) -> int | float:
+    value = int(text)
+    return value if value in _INTEGERS else _float(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("number out of range")
+    return value
 
 
 def _no_constant(name: str) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from remotemedia.errors import NODE_FAILED
-from remotemedia.twin.chunks import Audio, Signal, Stamp
+from remotemedia.twin.chunks import Audio, Signal, Stamp, Value
 from remotemedia.twin.graph import Entry, Graph
 from remotemedia.twin.kinds import SINK
 from remotemedia.twin.kinds.base import State
@@ -28,6 +28,11 @@ class StreamGraph(Graph):
     def push_audio(self, source: int, audio: Audio) -> None:
         """Run every node that a frame reaches."""
         self.push(Entry(Feed(None, source), audio))
+        self.run_jobs()
+
+    def push_value(self, source: int, value: Value) -> None:
+        """Run every node that a value reaches."""
+        self.push(Entry(Feed(None, source), value))
         self.run_jobs()
 
     def flush(self) -> None:
