@@ -60,11 +60,13 @@ class Interrupt:
 
 Step = Sound | Datum | End | Interrupt
 
+PART = ("", "part", None)
+
 Worker = Callable[[Any], Sequence[tuple[str, str, object]]]
 """A Python node: from an item to (port, kind, value).
 
 Kinds are audio, data, opaque, fail, and busy: a failure that passes, so that the frame is tried
-again and the node asked once more.
+again and the node asked once more. With part, what came before it leaves while the node goes on.
 """
 
 
@@ -74,6 +76,7 @@ class Case:
 
     Attributes:
         worker: stands for all Python nodes.
+        late_first: of frames that nodes have at a time, the last give their parts first.
         apart_db: where resamplers are at work, how far their outputs may be apart. They cut the top
             of the band in different ways and give their audio at different times: outputs are
             compared node by node, levels and probabilities with more room.
@@ -84,6 +87,7 @@ class Case:
     manifest: Json
     steps: Callable[[], Sequence[Step]]
     worker: Worker | None = None
+    late_first: bool = False
     apart_db: float | None = None
     least: int = 1
 
@@ -208,6 +212,28 @@ def _longer(item: Any) -> Sequence[tuple[str, str, object]]:
     return [] if item.samples is None else [("out", "audio", np.tile(item.samples, 2))]
 
 
+def _in_parts(item: Any) -> Sequence[tuple[str, str, object]]:
+    """Audio in two halves, a word before and one behind."""
+    if item.samples is None:
+        return [("out", "data", "rest"), PART, ("out", "data", "end")]
+    half = len(item.samples) // 2
+    return [
+        ("out", "data", {"seq": item.seq}), PART, PART, ("out", "audio", item.samples[:half]), PART,
+        ("out", "audio", item.samples[half:]), ("out", "data", "done"),
+    ]  # fmt: skip
+
+
+def _failing_midway(item: Any) -> Sequence[tuple[str, str, object]]:
+    """Fails after a part, in each way there is; what went stays, and nothing is tried again."""
+    first = [("out", "data", item.seq), PART]
+    wrong: list[tuple[str, str, object]] = [
+        ("out", "fail", "broke"), ("out", "busy", "try again"), ("nowhere", "data", 1),
+        ("out", "data", "fine"),
+    ]  # fmt: skip
+    ending = wrong[item.seq % len(wrong)]
+    return [*first, ending, *([PART, ("out", "data", "later")] if ending[0] == "nowhere" else [])]
+
+
 def _wide(item: Any) -> Sequence[tuple[str, str, object]]:
     """Two channels of every other frame, where one is wanted; none of each third."""
     if item.samples is None:
@@ -259,6 +285,11 @@ CASES: list[Case] = [
     Case(
         "pass",
         chain(STEREO, node("same", "pass_through", {}, STEREO, STEREO)),
+        lambda: odd_pieces(spoken(16_000, 2)),
+    ),
+    Case(
+        "sink",
+        chain(STEREO, node("out", "sink", {}, STEREO, STEREO)),
         lambda: odd_pieces(spoken(16_000, 2)),
     ),
     Case(
@@ -439,6 +470,32 @@ CASES: list[Case] = [
         chain(MONO, node("python", "python", PYTHON, anything(), anything())),
         lambda: [Sound(spoken()[:12_000])],
         worker=_failing,
+    ),
+    *(
+        Case(
+            f"python in parts, {name}",
+            chain(
+                MONO,
+                node("python", "python", PYTHON, anything(), anything()),
+                node("python-2", "python", PYTHON, anything(), anything()),
+            ),
+            lambda: [Sound(spoken()[:6_000])],
+            worker=_in_parts,
+            late_first=late_first,
+            least=100,
+        )
+        for name, late_first in (("in order", False), ("the last first", True))
+    ),
+    *(
+        Case(
+            f"python that fails midway, {name}",
+            chain(MONO, node("python", "python", PYTHON, anything(), anything())),
+            lambda: [Sound(spoken()[:6_000]), Interrupt(), Sound(spoken()[:2_000])],
+            worker=_failing_midway,
+            late_first=late_first,
+            least=20,
+        )
+        for name, late_first in (("in order", False), ("the last first", True))
     ),
     Case(
         "python that is busy",

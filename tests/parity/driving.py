@@ -55,7 +55,10 @@ def _work(backend: Backend, run: Run, case: Case, tried: set[tuple[str, int]]) -
     while True:
         items = run.take_work(WORK)
         if items:
-            run.complete([_done(backend, case, item, tried) for item in items])
+            parts: list[LaneDone] = []
+            ends = [_done(backend, case, item, tried, parts) for item in items]
+            run.complete(parts[::-1] if case.late_first else parts)
+            run.complete(ends)
             outputs += run.poll()
             continue
         wait = run.retry_in_us()
@@ -64,10 +67,20 @@ def _work(backend: Backend, run: Run, case: Case, tried: set[tuple[str, int]]) -
         time.sleep(wait / 1e6)
 
 
-def _done(backend: Backend, case: Case, item: LaneItem, tried: set[tuple[str, int]]) -> LaneDone:
+def _done(
+    backend: Backend,
+    case: Case,
+    item: LaneItem,
+    tried: set[tuple[str, int]],
+    parts: list[LaneDone],
+) -> LaneDone:
     assert case.worker is not None, "a case with a Python node needs a worker"
     results: list[Any] = []
     for port, kind, value in case.worker(item):
+        if kind == "part":
+            parts.append((item.token, results, True))
+            results = []
+            continue
         if kind == "fail":
             return item.token, backend.LaneFailure(str(value))
         if kind == "busy":

@@ -122,6 +122,9 @@ MISUSES: dict[str, Misuse] = {
     "frames of two seconds": lambda backend, _: begun(backend, frame_ms=2_000),
     "data that is none": lambda backend, _: backend.LaneData(b"x"),
     "results that are none": lambda _, run: run.complete([(1, cast("Any", [7]))]),
+    "more after a failure": lambda backend, run: run.complete(
+        [(1, cast("Any", backend.LaneFailure("no")), True)]
+    ),
     "audio that is none": lambda _, run: run.complete([(1, [cast("Any", np.zeros(4))])]),
 }
 
