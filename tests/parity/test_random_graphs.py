@@ -30,7 +30,7 @@ def nodes_of(draw: st.DrawFn, index: int) -> Json:
     """A node that takes and gives audio."""
     name = f"n{index}"
     kind = draw(
-        st.sampled_from(["gain", "vad", "level", "buffer", "pass_through", "mix", "python"])
+        st.sampled_from(["gain", "vad", "level", "buffer", "pass_through", "sink", "mix", "python"])
     )
     if kind == "mix":
         inputs = {f"in-{port + 1}": MONO for port in range(draw(st.integers(2, 4)))}
@@ -49,6 +49,7 @@ def nodes_of(draw: st.DrawFn, index: int) -> Json:
         "level": {"interval_ms": draw(ms)},
         "buffer": {"duration_ms": duration, "overlap_ms": draw(st.integers(0, duration - 1))},
         "pass_through": {},
+        "sink": {},
     }
     return node(name, kind, params[kind], MONO, MONO)
 

@@ -49,10 +49,13 @@ INBOUND = """
 """
 
 
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves the echo of the examples."""
-    with serving(["mic-echo"], tmp_path_factory.mktemp("echo") / "server.log") as server:
+@pytest.fixture(scope="module", params=["native", "python"])
+def echo(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Serves the echo of the examples, with the native module and without."""
+    log = tmp_path_factory.mktemp("echo") / "server.log"
+    with serving(["mic-echo"], log, native=request.param == "native") as server:
         yield server
 
 
