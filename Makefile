@@ -1,7 +1,7 @@
 # Every target does its own set-up; running it again takes seconds.
 #   make demo   the page with a microphone, on http://127.0.0.1:8080
 #   make test   lint and every test
-#   make bench  ours and aiortc side by side
+#   make bench  ours beside aiortc, soxr, PyAV, onnxruntime
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -132,9 +132,15 @@ schema: setup ## writes the JSON Schemas and the TypeScript types that are gener
 
 # ---- figures ----------------------------------------------------------------
 
+# `sessions` is the table with the plot; the others are modules of tests/bench.
+BENCH ?= sessions dsp offline files border lanes beside
+
 .PHONY: bench
-bench: setup ## ours and aiortc side by side; prints a table and draws a plot
-	@$(RUN) python -m tests.bench
+bench: setup ## ours beside what it is compared with: sessions and the parts; BENCH="dsp files" for some
+	@for part in $(BENCH); do \
+	  module=tests.bench.$$part; [ $$part = sessions ] && module=tests.bench; \
+	  $(RUN) python -m $$module; \
+	done
 
 .PHONY: soak
 soak: setup ## connects and leaves for a long time; everything must return to zero

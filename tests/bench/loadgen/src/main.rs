@@ -33,7 +33,8 @@ use crate::http::{Request, Response};
 use crate::report::Report;
 
 const PACKET_INTERVAL: Duration = Duration::from_millis(20);
-/// Between two offers: clients come one after another, as people do, only faster.
+/// Between two offers: clients come one after another, as people do, only faster, and fewer a second
+/// than a server admits that is not told otherwise.
 const OFFER_INTERVAL: Duration = Duration::from_millis(25);
 /// How long all streams run before measuring begins.
 const WARM_UP: Duration = Duration::from_secs(3);
