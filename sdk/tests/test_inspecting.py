@@ -63,6 +63,7 @@ def test_a_file_has_its_own_format(tmp_path, monkeypatch):
     with AudioWriter(tmp_path / "a.flac", 44100, 2) as writer:
         writer.write(np.zeros((2, 4410), np.float32))
     made = Pipeline("p", FileReaderNode(path=tmp_path / "a.flac"), GainNode(), VADNode())
+    assert made.resolve()["sources"][0]["format"] == {"type": "audio", "rate": 44100, "channels": 2}
     lines = made.inspect().text().splitlines()
     assert lines[2] == f"file-reader-1  FileReaderNode, {tmp_path}/a.flac"
     assert lines[3] == "└─ 44100 Hz, 2 channels -> gain-1  [GainNode, python]"

@@ -289,8 +289,12 @@ class Pipeline:
             raise
 
     def resolve(self) -> dict[str, JsonValue]:
-        """Give what runs, as plain data: the resolved manifest. See `plan` for errors."""
-        return self.plan().resolved.to_dict()
+        """Give what runs, as plain data: the resolved manifest.
+
+        Files that sources read are opened to see their format; what comes in by a track or is given
+        to `run` counts as having the rate that is needed. See `plan` for errors.
+        """
+        return self._opened()[0].resolved.to_dict()
 
     def inspect(self) -> Inspection:
         """Draw what runs: the graph with the formats on its edges, and where each node runs.
@@ -302,11 +306,17 @@ class Pipeline:
 
         Files that sources read are opened to see their format. See `plan` for errors.
         """
-        from remotemedia.inspecting import formats_of_files, inspect
+        from remotemedia.inspecting import inspect
+
+        return inspect(*self._opened())
+
+    def _opened(self) -> tuple[Plan, Mapping[str, AudioFormat]]:
+        """Plan with the formats of the files that can be read."""
+        from remotemedia.inspecting import formats_of_files
 
         plan = self.plan()
         formats = formats_of_files(plan)
-        return inspect(self.plan(sources=formats) if formats else plan, formats)
+        return (self.plan(sources=formats) if formats else plan), formats
 
     async def serve(self, *, host: str = "127.0.0.1", port: int = 8080, tls: bool = False) -> None:
         """Serve this pipeline with signaling and the demo page, until cancelled or Ctrl-C.
