@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -94,3 +97,28 @@ def tone(tmp_path):
         file.setframerate(44100)
         file.writeframes(np.repeat(samples.astype("<i2"), 2).tobytes())
     return path
+
+
+@pytest.fixture
+def script(tmp_path):
+    """What `worker_nodes.Says` says next, and what it tells."""
+
+    class Script:
+        path = str(tmp_path / "script")
+
+        def meet(self):
+            self.socket = stack.enter_context(listener.accept()[0])
+            self.socket.settimeout(10)
+
+        def say(self, word):
+            self.socket.send(word.encode() or b" ")
+
+        def hear(self):
+            return self.socket.recv(100).decode()
+
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        listener.settimeout(60)
+        listener.bind(Script.path)
+        listener.listen()
+        yield Script()

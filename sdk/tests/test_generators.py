@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import threading
 
 import pytest
@@ -269,31 +268,6 @@ def test_one_that_blocks_the_loop_ends_with_its_frame(engine, lanes):
 # In a worker process.
 
 WORKERS = pytest.mark.parametrize("made", [Says, SaysLater])
-
-
-@pytest.fixture
-def script(tmp_path):
-    """What the node says next, and what it tells."""
-
-    class Script:
-        path = str(tmp_path / "script")
-
-        def meet(self):
-            self.socket = stack.enter_context(listener.accept()[0])
-            self.socket.settimeout(TIMEOUT)
-
-        def say(self, word):
-            self.socket.send(word.encode() or b" ")
-
-        def hear(self):
-            return self.socket.recv(100).decode()
-
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-        listener.settimeout(60)
-        listener.bind(Script.path)
-        listener.listen()
-        yield Script()
 
 
 @WORKERS
