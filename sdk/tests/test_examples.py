@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import importlib
 import json
 import re
 import runpy
@@ -96,6 +97,23 @@ def test_own_nodes_over_audio():
     assert list(told["clipping"]) == [{"clipped": 320}] * 50
     assert [each["dbfs"] for each in told["loudest"]] == [-20.0, 0.0]
     assert [each["crossings_per_second"] for each in told["crossings"]] == [0.0, 0.0]
+
+
+def test_the_nodes_of_the_readme(tmp_path, monkeypatch):
+    text = (EXAMPLES.parent / "README.md").read_text()
+    (code,) = re.findall(r"## Nodes of your own\n\n```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "nodes_of_the_readme.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    pipeline = importlib.import_module("nodes_of_the_readme").pipeline
+    parts = [np.full(320, level, np.float32) for level in (0.1, 0.9, 0.3, 0.1)]
+    result = pipeline.run((np.concatenate(parts), 16_000))
+    assert result.errors == []
+    assert list(result.outputs["judge"]) == [
+        {"loud": True, "at_ms": 20.0},
+        {"loud": False, "at_ms": 40.0},
+    ]
+    assert result.outputs["halves"].audio.tolist() == [np.float32(0.1)] * 640
+    monkeypatch.delitem(sys.modules, "nodes_of_the_readme")
 
 
 def test_robot(engine, lanes):
