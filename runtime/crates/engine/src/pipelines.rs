@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use remotemedia_core::{ErrorCode, PortFormat, ResolvedManifest};
+use remotemedia_core::{ErrorCode, ResolvedManifest};
 use remotemedia_executor::Plan;
 
 use crate::EngineError;
@@ -17,16 +17,6 @@ impl Pipelines {
     /// Serves a pipeline under `name`; who runs an older one of that name goes on with it.
     pub(crate) fn add(&self, name: &str, resolved_json: &str) -> Result<(), EngineError> {
         let plan = Plan::compile(&ResolvedManifest::from_json(resolved_json)?)?;
-        // The tracks of a participant are streams of the first source of audio: another would be
-        // silent for ever, and what mixes them would wait.
-        let takes_audio = |(_, (_, format)): &(usize, (_, PortFormat))| format.audio().is_some();
-        if let Some((index, (id, _))) = plan.sources().enumerate().filter(takes_audio).nth(1) {
-            return Err(EngineError::new(
-                ErrorCode::NotInThisVersion,
-                format!("\"{id}\": a second source of audio of a session is not in this version"),
-            )
-            .with_field(format!("sources[{index}]")));
-        }
         self.lock().insert(name.to_owned(), Arc::new(plan));
         Ok(())
     }
@@ -89,13 +79,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_source_that_no_track_feeds_is_refused() {
+    fn a_pipeline_may_have_several_sources() {
         let pipelines = Pipelines::default();
-        let refused = pipelines.add("two", &level(&["left", "right"])).unwrap_err();
-        assert_eq!(refused.code, ErrorCode::NotInThisVersion);
-        assert_eq!(refused.field.as_deref(), Some("sources[1]"));
-        assert!(refused.message.contains("right"), "{refused}");
-        assert!(pipelines.find(Some("two"), false).is_err());
+        pipelines.add("two", &level(&["left", "right"])).unwrap();
+        assert_eq!(pipelines.find(Some("two"), false).unwrap().1.sources().len(), 2);
     }
 
     #[test]

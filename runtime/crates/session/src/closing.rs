@@ -74,18 +74,14 @@ impl Sessions {
         self.publish_outputs(now);
     }
 
-    /// Closes the streams of tracks that a negotiation took away.
+    /// Ends what tracks fed that a negotiation took away.
     pub(crate) fn close_unused_tracks(&mut self, now: Micros, key: Key) {
         let Some(participant) = self.peers.get_mut(key) else { return };
         let Some(session) = self.sessions.get_mut(participant.session) else { return };
         let places = &participant.places;
-        participant.tracks.retain(|track| {
-            let used = places.of(&track.mid).is_some();
-            if !used {
-                session.close_stream(now, &mut self.executor, track.stream);
-            }
-            used
-        });
+        let gone = participant.tracks.extract_if(.., |track| places.of(&track.mid).is_none());
+        let gone: Vec<_> = gone.map(|track| (track.stream, track.source)).collect();
+        session.end_unused(now, &mut self.executor, key, participant, &gone);
         self.publish_outputs(now);
     }
 

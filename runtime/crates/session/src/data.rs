@@ -58,7 +58,7 @@ impl Sessions {
         })?;
         let name = name.clone();
         let stream = session
-            .main_stream(arrival, &mut self.executor, key, &participant.name)
+            .main_stream(arrival, &mut self.executor, key, participant)
             .ok_or_else(Refused::full)?;
         let meta = meta(stream.id, stream.count(), stream.pts_us(arrival), arrival);
         let piece = Arc::new(data);

@@ -1,23 +1,17 @@
 //! From datagrams to frames: what a peer's events do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use remotemedia_core::{ErrorCode, FrameMeta, Key, Micros, Piece};
-use remotemedia_executor::Executor;
-use remotemedia_media::{Receiver, ReceiverConfig, RtpHeader};
+use remotemedia_core::{Key, Micros};
+use remotemedia_media::RtpHeader;
 use remotemedia_peer::{CloseReason, PeerEvent};
 use remotemedia_wire::{Metrics, NodeInfo, Ready, ResultBody};
 
 use crate::control::WaitingControl;
-use crate::participant::{End, MAX_CONTROL_WAITING, MAX_TRACKS, Participant, TICK, Track};
+use crate::participant::{End, MAX_CONTROL_WAITING, TICK};
 use crate::publish::{About, To};
-use crate::session::Session;
 use crate::sessions::Sessions;
-use crate::sources::AudioSource;
-
-/// A track that has given no frame for so long sends no more, until it does again.
-const QUIET: Duration = Duration::from_secs(2);
+use crate::tracks::{open_track, push_frames};
 
 /// The channel label that means live results.
 const LIVE_LABEL: &str = "live";
@@ -190,14 +184,10 @@ impl Sessions {
             metrics.packets_lost += stats.packets_lost;
             metrics.concealed += stats.concealed;
             metrics.dropped += stats.late + stats.overflowed + stats.undecodable;
-            let quiet = now.since(track.heard) >= QUIET;
-            if quiet && !track.flushed {
-                // Nobody sends any more: speech that was under way has ended.
-                track.flushed = true;
-                if let Some(session) = self.sessions.get(participant.session) {
-                    self.executor.flush_stream(now, session.instance, track.stream);
-                }
-            }
+        }
+        if let Some(session) = self.sessions.get_mut(participant.session) {
+            // Where nobody sends any more, speech that was under way has ended.
+            session.end_quiet(now, &mut self.executor, key, &participant.tracks);
         }
         if let Some(voice) = &mut participant.voice {
             self.audio_lost += voice.take_lost();
@@ -215,68 +205,5 @@ impl Sessions {
         let (session, name) = (participant.session, participant.name.clone());
         let about = About::participant(&name);
         self.publish(now, session, &about, &ResultBody::Metrics(&metrics), To::One(key));
-    }
-}
-
-/// Takes up a track that sends for the first time; nothing where there are too many.
-fn open_track(
-    now: Micros,
-    key: Key,
-    participant: &mut Participant,
-    session: &mut Session,
-    executor: &mut Executor,
-    mid: &Arc<str>,
-) -> Option<usize> {
-    let sources = session.sources.audio.len();
-    if sources == 0 || participant.tracks.len() >= MAX_TRACKS.max(sources) {
-        return None;
-    }
-    let place = participant.places.of(mid)?;
-    let source = place % sources;
-    let format = session.sources.audio[source].format;
-    let receiver = match Receiver::new(ReceiverConfig::new(format)) {
-        Ok(receiver) => receiver,
-        Err(error) => {
-            let reason = format!("a track cannot be decoded: {error}");
-            participant.fail(End::error(ErrorCode::Internal, reason));
-            return None;
-        }
-    };
-    let name = participant.name.clone();
-    let stream = session.open_stream(now, executor, key, &name, place / sources)?;
-    // Where its own media time begins in that of the stream, on the grid of samples.
-    let samples = format.rate.samples_in(stream.pts_us(now));
-    participant.tracks.push(Track {
-        mid: mid.clone(),
-        stream: stream.id,
-        source,
-        shift_us: format.rate.micros_of(samples),
-        receiver,
-        heard: Micros::ZERO,
-        flushed: true,
-    });
-    Some(participant.tracks.len() - 1)
-}
-
-/// Hands a track's finished frames to the executor.
-fn push_frames(now: Micros, track: &mut Track, session: &mut Session, executor: &mut Executor) {
-    let AudioSource { index, format, .. } = session.sources.audio[track.source];
-    while let Some(frame) = track.receiver.poll_frame() {
-        let Some(stream) = session.stream_mut(track.stream) else { return };
-        let meta = FrameMeta {
-            stream: track.stream,
-            seq: stream.count(),
-            pts_us: frame.pts_us + track.shift_us,
-            rtp_timestamp: frame.rtp_timestamp,
-            arrival: frame.arrival,
-            capture_ntp_us: frame.capture_ntp_us,
-            deadline: None,
-            epoch: 0,
-            trace: 0,
-            concealed: frame.concealed,
-            format,
-        };
-        executor.push_to(now, session.instance, index, &meta, Piece::Audio(frame.samples));
-        (track.heard, track.flushed) = (now, false);
     }
 }

@@ -32,6 +32,7 @@ mod sources;
 mod stats;
 mod streams;
 mod timers;
+mod tracks;
 mod voice;
 
 pub use api::{

@@ -37,13 +37,11 @@ pub(crate) struct Track {
     pub(crate) stream: StreamId,
     /// What it feeds of it, among the sources that take audio.
     pub(crate) source: usize,
-    /// Where its own media time begins in that of the stream.
-    pub(crate) shift_us: u64,
+    /// Where its own media time begins in that of the stream; its first frame tells.
+    pub(crate) shift_us: Option<u64>,
     pub(crate) receiver: Receiver,
     /// When it gave its last frame.
     pub(crate) heard: Micros,
-    /// It has been quiet since, and its stream was told so.
-    pub(crate) flushed: bool,
 }
 
 /// Why a participant leaves.

@@ -77,6 +77,8 @@ pub struct ParticipantStats {
 pub struct StreamStats {
     /// The stream's name.
     pub stream: Arc<str>,
+    /// The source of the pipeline that it feeds.
+    pub source: Arc<str>,
     /// Packets that came.
     pub packets_received: u64,
     /// Packets expected less received.
@@ -251,6 +253,7 @@ fn participant_stats(session: &Session, participant: &mut Participant) -> Partic
                     stream: session
                         .stream(track.stream)
                         .map_or_else(|| "".into(), |stream| stream.name.clone()),
+                    source: session.sources.audio[track.source].id.clone(),
                     packets_received: stats.packets_received,
                     packets_lost: stats.packets_lost,
                     reordered: stats.reordered,

@@ -11,6 +11,7 @@ use remotemedia_peer::{
 use remotemedia_session::{Audience, OfferReply};
 use serde_json::Value;
 
+use super::tracks::{Track, own_part};
 use super::{Ear, Path, Whistle, World, client_identity};
 
 const SPEECH: &[u8] = include_bytes!("../../../dsp/tests/data/jfk_16k.s16");
@@ -57,6 +58,8 @@ pub struct Wish {
     /// Speaks this frequency rather than words.
     pub tone: Option<f32>,
     pub audio: Option<Direction>,
+    /// Tracks that it offers beyond this one.
+    pub further: usize,
     pub results: bool,
     pub live: bool,
     pub path: Path,
@@ -70,6 +73,7 @@ impl Wish {
             speaker: Some(Speaker::ENDLESS),
             tone: None,
             audio: Some(Direction::SendOnly),
+            further: 0,
             results: true,
             live: true,
             path: Path::default(),
@@ -118,6 +122,7 @@ pub struct Client {
     pub live: Option<ChannelId>,
     pub received: Vec<Received>,
     pub ear: Ear,
+    pub tracks: Vec<Track>,
     whistle: Option<Whistle>,
     pub connected: Option<Micros>,
     pub closed: Option<CloseReason>,
@@ -138,6 +143,8 @@ impl Client {
         );
         let wants = OfferWants { audio: wish.audio, data: wish.results || wish.live };
         let (peer, offer) = Peer::offer(config, world.now, wants);
+        let tracks: Vec<Track> = (1..=wish.further).map(Track::new).collect();
+        let offer = tracks.iter().fold(offer, |offer, track| track.add_to(&offer));
         Client {
             address,
             peer,
@@ -149,6 +156,7 @@ impl Client {
             live: None,
             received: Vec::new(),
             ear: Ear::new(),
+            tracks,
             whistle: wish.tone.map(Whistle::new),
             connected: None,
             closed: None,
@@ -159,7 +167,8 @@ impl Client {
     }
 
     pub fn accept(&mut self, now: Micros, reply: OfferReply) {
-        self.peer.accept_answer(now, &reply.sdp).unwrap();
+        let sections = self.offer.matches("\r\nm=").count() - self.tracks.len();
+        self.peer.accept_answer(now, &own_part(&reply.sdp, sections)).unwrap();
         self.reply = Some(reply);
     }
 
@@ -171,7 +180,8 @@ impl Client {
         if self.gone {
             return None;
         }
-        let audio = self.next_packet.into_iter().chain(self.ear.next());
+        let tracks = self.tracks.iter().filter_map(Track::next);
+        let audio = self.next_packet.into_iter().chain(self.ear.next()).chain(tracks);
         self.peer.poll_timeout().into_iter().chain(audio).min()
     }
 
@@ -185,6 +195,7 @@ impl Client {
         }
         self.collect(now);
         self.ear.turn(now, &mut self.peer);
+        self.tracks.iter_mut().for_each(|track| track.turn(now, &mut self.peer));
         if self.next_packet.is_some_and(|at| at <= now) {
             self.speak(now);
         }
@@ -204,6 +215,11 @@ impl Client {
     /// Begins to send after a pause.
     pub fn speak_again(&mut self, now: Micros) {
         self.next_packet = Some(now);
+    }
+
+    /// Sends no more.
+    pub fn hush(&mut self) {
+        self.next_packet = None;
     }
 
     fn speak(&mut self, now: Micros) {

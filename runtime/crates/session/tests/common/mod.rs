@@ -6,6 +6,7 @@ mod client;
 mod ear;
 mod network;
 mod plans;
+mod tracks;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -25,7 +26,7 @@ pub use ear::{Ear, Whistle};
 pub use network::{Network, Path};
 pub use plans::{
     anything, echo, energy, hears_and_reads, level, level_and_text, python, python_text, silero,
-    talker, text,
+    talker, text, two,
 };
 
 pub const SERVER: SocketAddr =

@@ -165,3 +165,35 @@ pub fn hears_and_reads() -> Arc<Plan> {
                   {"from": {"node": "$source", "port": "more"}, "to": {"node": "add", "port": "in"}}]});
     Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
 }
+
+/// Two sources of audio: each is measured, and they are mixed, measured and heard; a Python node
+/// takes both.
+pub fn two() -> Arc<Plan> {
+    let format = json!({"type": "audio", "rate": 16_000, "channels": 1});
+    let any = json!({"type": "any", "rate": 16_000, "channels": 1});
+    let port = |name: &str, format: &Value| json!({"port": name, "format": format});
+    let edge = |from: (&str, &str), to: (&str, &str)| json!({"from": {"node": from.0, "port": from.1}, "to": {"node": to.0, "port": to.1}});
+    let level = |id: &str| node(id, "level", "native", 16_000, json!({"interval_ms": 20}));
+    let mut both = node("both", "mix", "native", 16_000, json!({"gains_db": [0, 0]}));
+    both["inputs"] = json!([port("in-1", &format), port("in-2", &format)]);
+    let params = json!({"entry": "user:hear", "mailbox_frames": 50, "mailbox_ms": 1000});
+    let mut hear = node("hear", "python", "python", 16_000, params);
+    hear["inputs"] = json!([port("left", &any), port("right", &any)]);
+    hear["outputs"] = json!([port("out", &any)]);
+    let manifest = json!({"version": "resolved/1", "name": "two",
+    "sources": [{"id": "left", "format": format}, {"id": "right", "format": format}],
+    "nodes": [level("level-left"), level("level-right"), both, level("level-both"),
+        node("out", "sink", "native", 16_000, json!({})), vad("energy"), hear],
+    "edges": [
+        edge(("$source", "left"), ("level-left", "in")),
+        edge(("$source", "right"), ("level-right", "in")),
+        edge(("$source", "left"), ("both", "in-1")),
+        edge(("$source", "right"), ("both", "in-2")),
+        edge(("both", "out"), ("level-both", "in")),
+        edge(("both", "out"), ("out", "in")),
+        edge(("$source", "right"), ("vad", "in")),
+        edge(("$source", "left"), ("hear", "left")),
+        edge(("$source", "right"), ("hear", "right")),
+    ]});
+    Arc::new(Plan::compile(&ResolvedManifest::from_json(&manifest.to_string()).unwrap()).unwrap())
+}
