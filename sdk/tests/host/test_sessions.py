@@ -305,7 +305,7 @@ async def test_control_messages(host, client):
             "RM-1003",
             "params.threshold",
         ),
-        ({"type": "input", "node": "vad-1", "data": 1}, "RM-4003", "type"),
+        ({"type": "input", "node": "vad-1", "data": 1}, "RM-1003", "type"),
         ({"type": "ping", "id": "x" * 60_000}, "RM-4001", "id"),
     ],
 )

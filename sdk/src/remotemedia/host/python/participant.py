@@ -8,6 +8,7 @@ already, or too slow to be told anything, is freed at once.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from remotemedia.host.python import messages
 from remotemedia.host.python.allowance import Allowance
 from remotemedia.host.python.control import Control, Refused, parse_control
-from remotemedia.host.python.faults import NOT_IN_THIS_VERSION, SLOW_READER, RuntimeFault
+from remotemedia.host.python.faults import CONFLICT, SLOW_READER, RuntimeFault, fault
 from remotemedia.host.python.outbox import LiveKey, Outbox, SlowReader
 from remotemedia.host.python.peer import End, Line, Track
 
@@ -47,9 +48,10 @@ Phase = Literal["active", "finishing", "saying", "gone"]
 
 @dataclass
 class _Heard:
-    """A track's stream, and when it gave its last frame."""
+    """A track's stream, which of the participant's that is, and when it gave its last frame."""
 
     stream: int
+    number: int
     at_us: int
     flushed: bool = False
 
@@ -216,11 +218,13 @@ class Participant:
             return
         heard = self._heard.get(track.mid)
         if heard is None:
-            stream = self.session.open_stream(self, len(self._heard))
+            taken = {each.number for each in self._heard.values()}
+            number = next(each for each in itertools.count() if each not in taken)
+            stream = self.session.open_stream(self, number)
             if stream is None:
                 self.ignored += 1
                 return
-            heard = self._heard[track.mid] = _Heard(stream, 0)
+            heard = self._heard[track.mid] = _Heard(stream, number, 0)
         heard.at_us, heard.flushed = self._clock(), False
         self.session.push(heard.stream, piece, rtp_ts, arrival_us)
 
@@ -245,7 +249,7 @@ class Participant:
 
     def message(self, channel: Line, data: str | bytes) -> None:
         """Answer a control message."""
-        if not self.active:
+        if self.told_bye:
             return
         self.controls += 1
         text = self._answer(data)
@@ -276,6 +280,8 @@ class Participant:
 
     def _obey(self, control: Control) -> str:
         name = control.id
+        if not self.active:
+            raise fault(CONFLICT, "the connection is closing")
         if control.kind == "ping":
             return messages.reply("pong", name, **({} if control.t is None else {"t": control.t}))
         if control.kind == "interrupt":
@@ -283,14 +289,14 @@ class Participant:
             return messages.reply("interrupted", name)
         if control.kind == "flush":
             # Their own streams only: the others go on speaking.
-            for heard in self._heard.values():
-                self.session.flush(heard.stream)
+            for stream in self.session.streams_of(self):
+                self.session.flush(stream)
             return messages.reply("flushed", name)
         if control.kind == "configure":
             self.session.instance.configure(control.node, control.params)
             return messages.reply("configured", name, node=control.node)
-        text = "no node of this pipeline takes input from a message"
-        return messages.error_reply(name, NOT_IN_THIS_VERSION, text, "type")
+        taken = self.session.take_data(self, control.node, control.data)
+        return messages.reply("accepted", name, node=taken)
 
     def _say_ready(self) -> None:
         session = self.session
@@ -319,8 +325,8 @@ class Participant:
     def _stop_input(self) -> None:
         for track in self.peer.tracks:
             track.stop()
-        for heard in self._heard.values():
-            self.session.close_stream(heard.stream)
+        for stream in self.session.streams_of(self):
+            self.session.close_stream(stream)
         self._heard.clear()
 
     async def _finish(self, end: End) -> None:

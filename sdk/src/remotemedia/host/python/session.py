@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from remotemedia.formats import AudioFormat
 from remotemedia.host.python import messages
-from remotemedia.host.python.faults import RESULT_TOO_LARGE
+from remotemedia.host.python.data import checked, find_source
+from remotemedia.host.python.faults import RESULT_TOO_LARGE, SERVER_FULL, fault
 from remotemedia.host.python.hearing import Hearing
 from remotemedia.host.python.instance import MAX_STREAMS, Instance, Losses, Program
 from remotemedia.host.python.peer import End
@@ -67,6 +68,10 @@ class _Stream:
     name: str
     owner: Participant
     participant: str
+    number: int
+    """Which of its owner's it is; 0 is their main stream."""
+    zero_us: int
+    """When it began."""
     arrivals: OrderedDict[int, int] = field(default_factory=OrderedDict)
     open: bool = True
 
@@ -112,19 +117,31 @@ class Session:
         """Give the name of a stream."""
         return self._streams[stream].name
 
-    def open_stream(self, owner: Participant, nth: int) -> int | None:
-        """Begin a stream: a participant's first is ``audio``, then ``audio-2`` and so on.
+    def open_stream(self, owner: Participant, number: int) -> int | None:
+        """Give the stream of a participant with this number, which begins now where it has not yet.
+
+        Number 0 is their main stream, which tracks and messages feed together.
 
         Returns:
-            Its number; None where there are too many.
+            The stream; None where the session has too many.
         """
+        for stream in self.streams_of(owner):
+            if self._streams[stream].number == number:
+                return stream
         if self.open_streams >= MAX_STREAMS:
             return None
-        number = next(self._numbers)
-        name = "audio" if nth == 0 else f"audio-{nth + 1}"
-        self._streams[number] = _Stream(name, owner, owner.name)
-        self.instance.open_stream(number)
-        return number
+        stream = next(self._numbers)
+        audio = any(source.format.takes_audio for source in self.program.manifest.sources)
+        kind = "audio" if audio else "data"
+        name = kind if number == 0 else f"{kind}-{number + 1}"
+        zero_us = self._shared.clock()
+        self._streams[stream] = _Stream(name, owner, owner.name, number, zero_us)
+        self.instance.open_stream(stream)
+        return stream
+
+    def streams_of(self, owner: Participant) -> list[int]:
+        """Give what a participant feeds, in the order in which it began."""
+        return [key for key, each in self._streams.items() if each.open and each.owner is owner]
 
     def close_stream(self, stream: int) -> None:
         """End a stream: what was still open in it is told."""
@@ -146,6 +163,25 @@ class Session:
         now_us = self._shared.clock()
         self.instance.push(now_us, stream, piece.pts_us, rtp_ts, piece.samples)
         self._settle()
+
+    def take_data(self, owner: Participant, node: str, data: JsonValue) -> str:
+        """Hand data to a source, as the next frame of who sent it. Gives the name of who took it.
+
+        Raises:
+            RuntimeFault: nobody of that name takes data, it is too long, or the session has too
+                many streams.
+        """
+        source, name = find_source(self.program.plan, node)
+        value = checked(data)
+        stream = self.open_stream(owner, 0)
+        if stream is None:
+            text = f"the session has {MAX_STREAMS} streams, which is the most that it may have"
+            raise fault(SERVER_FULL, text)
+        now_us = self._shared.clock()
+        pts_us = now_us - self._streams[stream].zero_us
+        self.instance.push_data(now_us, stream, source, pts_us, value)
+        self._settle()
+        return name
 
     def flush(self, stream: int) -> None:
         """Bring out what a stream's nodes hold back."""
@@ -318,7 +354,10 @@ class Session:
         if made is None:
             return
         rtp_ts = made["rtp_ts"]
-        arrived = entry.arrivals.get(rtp_ts, now_us) if isinstance(rtp_ts, int) else now_us
+        arrived = entry.arrivals.get(rtp_ts) if isinstance(rtp_ts, int) else None
+        if arrived is None:
+            # No packet brings data: its media time is when it came.
+            arrived = now_us if rtp_ts else entry.zero_us + output.pts_us
         self.publish(
             str(made["type"]),
             made["data"],
