@@ -1,7 +1,8 @@
 import { ClientError, type ResultMessage } from '@remotemedia/client';
 import { describe, expect, it } from 'vitest';
 import { formatTime } from '../src/draw.ts';
-import { rowOf, summarise } from '../src/event-rows.ts';
+import { readData } from '../src/data.ts';
+import { rowOf, sentRow, summarise } from '../src/event-rows.ts';
 import { Measures } from '../src/measures.ts';
 import { joinLink, readAddress } from '../src/share.ts';
 import { quantile, RecentValues } from '../src/window-stats.ts';
@@ -25,6 +26,12 @@ describe('words', () => {
     expect(words(state, situation)).toMatchObject({ label: expect.stringMatching(/./) as string, title: expect.stringMatching(/./) as string });
   });
 
+  it('say what to do without audio, and ask for no microphone', () => {
+    const silent = { ...situation, source: 'none', isSecure: false } as const;
+    expect(words({ name: 'idle' }, silent).title).toBe('Press Start and send something');
+    expect(words({ name: 'asking' }, silent).title).toBe('Connecting');
+  });
+
   it('leave a live session to its data', () => {
     expect(words({ name: 'live', sessionId: 's' }, situation).title).toBe('');
   });
@@ -37,6 +44,24 @@ describe('words', () => {
 
   it('give what to do and the code to look up', () => {
     expect(words({ name: 'failed', error, retryAt: undefined }, situation).text).toBe('It will be tried again. (RM-6001)');
+  });
+});
+
+describe('data', () => {
+  it.each([
+    ['hello', 'hello'],
+    ['{"text": "hi"}', { text: 'hi' }],
+    ['7', 7],
+    ['"7"', '7'],
+    ['{"text": ', '{"text": '],
+    ['null', null],
+  ])('typed as %s is JSON, or else text', (text, value) => {
+    expect(readData(text)).toEqual(value);
+  });
+
+  it('that was sent has a row that can be copied', () => {
+    expect(sentRow({ text: 'hi' }, undefined)).toMatchObject({ title: 'You sent', detail: 'text hi', json: '{"type":"input","data":{"text":"hi"}}' });
+    expect(sentRow(1, 'words')).toMatchObject({ title: 'You sent to words', json: '{"type":"input","node":"words","data":1}' });
   });
 });
 
