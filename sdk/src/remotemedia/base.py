@@ -89,6 +89,13 @@ class Node:
     with a tuple the array and its rate. It returns a dict or another JSON value (a ``node``
     result), an array (audio for what follows), a list of these, or None.
 
+    What a generator yields leaves as it is yielded, and stays even if it fails later; `run` alone
+    gives all or nothing of a frame. It may yield 16,384 results a frame; with one more the frame
+    fails. When a client interrupts, or its session ends, it is closed at its next ``yield``: the
+    ``finally`` blocks run, and the next frame is processed as ever. One that waits for something
+    goes on until then, or for a second after the session's end where it is ``async def``;
+    `on_interrupt` may end the waiting.
+
     A node with several inputs or outputs names them in ``inputs`` and ``outputs``. It sees by
     ``session.port`` where a payload comes from, and returns ``Out("name", value)`` for an output;
     anything else goes to the first.
@@ -176,7 +183,8 @@ class Node:
 
         In a served pipeline it is called at once, even while `process` is at work: on the same
         event loop for an ``async def process``, else on another thread. What `process` still gives
-        for the frames that it has is dropped. While one call lasts there is no second.
+        for the frames that it has is dropped, and a generator is closed at its next ``yield``.
+        While one call lasts there is no second.
         """
         return _DONE
 

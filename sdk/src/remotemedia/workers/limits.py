@@ -12,7 +12,8 @@ class Limits:
     Attributes:
         start: a new process may take so long until it has imported the node.
         initialize: a stream's first frame may take so long; it waits for ``initialize``.
-        frame: any other frame may take so long; then the worker counts as hanging.
+        frame: any other frame may take so long, and a generator so long from one result to the
+            next; then the worker counts as hanging.
         frozen: a worker may go without a sign of life for so long while it has frames. A node
             that keeps the interpreter to itself is the usual cause.
         deaths: a worker that died so often within `window`, or cannot load its node, rests for
