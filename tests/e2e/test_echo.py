@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import av
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from tests.support.api import Api, calling
 from tests.support.peer import FRAME_SAMPLES, RATE, Peer, Tone
-from tests.support.server import Server, serving
+from tests.support.server import Server, serving_files
 
 SECONDS = 5
 MOST_LATE = 0.1
@@ -55,13 +54,10 @@ def sending(
 ) -> Iterator[Server]:
     """Serves an echo, and a node that says much at once: with the native module, and without."""
     native = request.param == "native"
+    files = {"talk.py": TALK, "talk.yaml": MANIFEST}
     folder = tmp_path_factory.mktemp("echo")
-    (folder / "talk.py").write_text(TALK)
-    (folder / "talk.yaml").write_text(MANIFEST)
-    paths: list[str | Path] = ["mic-echo", folder / "talk.yaml"]
-    with serving(paths, folder / "server.log", native=native) as server:
+    with serving_files(folder, files, "mic-echo", native=native) as server:
         yield server
-    assert "Traceback" not in (folder / "server.log").read_text()
 
 
 @pytest.fixture

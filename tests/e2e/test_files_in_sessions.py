@@ -13,7 +13,7 @@ from remotemedia.client.session import Session
 from remotemedia.files import AudioReader, AudioWriter
 
 from tests.support.api import until
-from tests.support.server import Server, serving
+from tests.support.server import Server, manifests, serving_files
 
 RATE = 16_000
 MANIFESTS = {
@@ -56,13 +56,8 @@ def files_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("files")
     with AudioWriter(folder / "talk.wav", RATE) as writer:
         writer.write(tone(1.0, 0.5))
-    paths = []
-    for name, nodes in MANIFESTS.items():
-        paths.append(folder / f"{name}.yaml")
-        paths[-1].write_text(f"version: v1\nmetadata: {{name: {name}}}\n{nodes}")
-    with serving(paths, folder / "server.log") as server:
+    with serving_files(folder, manifests(MANIFESTS)) as server:
         yield server
-    assert "Traceback" not in (folder / "server.log").read_text()
 
 
 async def events_of(session: Session) -> list[Event]:

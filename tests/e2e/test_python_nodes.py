@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.api import Api, calling
 from tests.support.peer import Peer, Tone
-from tests.support.server import Server, serving
+from tests.support.server import Server, serving_files
 
 LOUD, QUIET = -12.0, -30.0
 
@@ -52,13 +52,9 @@ nodes:
 @pytest.fixture(scope="module")
 def fragile_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves the nodes above, each beside a VAD."""
-    folder = tmp_path_factory.mktemp("fragile")
-    (folder / "nodes.py").write_text(NODES)
-    manifests = []
-    for name in ("fragile", "odd", "Patient"):
-        manifests.append(folder / f"{name}.yaml")
-        manifests[-1].write_text(MANIFEST.format(name=name))
-    with serving(manifests, folder / "server.log") as server:
+    names = ("fragile", "odd", "Patient")
+    files = {"nodes.py": NODES, **{f"{name}.yaml": MANIFEST.format(name=name) for name in names}}
+    with serving_files(tmp_path_factory.mktemp("fragile"), files, failing=True) as server:
         yield server
 
 

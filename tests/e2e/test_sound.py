@@ -14,7 +14,7 @@ from remotemedia.client import connect
 from remotemedia.client.session import Session
 from remotemedia.files import AudioReader, AudioWriter
 
-from tests.support.server import Server, serving
+from tests.support.server import Server, manifests, serving_files
 
 RATE = 48_000
 NODES = """
@@ -64,16 +64,10 @@ def sounding(
     """Serves the pipelines above; the file has 440 Hz on its left and 880 Hz on its right."""
     native = request.param == "native"
     folder = tmp_path_factory.mktemp("sound")
-    (folder / "nodes.py").write_text(NODES)
     with AudioWriter(folder / "wide.wav", RATE, 2) as writer:
         writer.write(np.stack([tone(3.0), tone(3.0, frequency=880.0)]))
-    paths = []
-    for name, nodes in MANIFESTS.items():
-        paths.append(folder / f"{name}.yaml")
-        paths[-1].write_text(f"version: v1\nmetadata: {{name: {name}}}\n{nodes}")
-    with serving(paths, folder / "server.log", native=native) as server:
-        yield server
-    assert "Traceback" not in (folder / "server.log").read_text()
+    with serving_files(folder, {"nodes.py": NODES, **manifests(MANIFESTS)}, native=native) as made:
+        yield made
 
 
 async def heard(session: Session) -> NDArray[np.float32]:

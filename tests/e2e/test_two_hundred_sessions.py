@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tests.bench import harness
 from tests.support import opus
 from tests.support.api import Api, Message, calling, until
-from tests.support.server import Server, serving
+from tests.support.server import Server, serving_files
 
 SESSIONS = 200
 SECONDS = 6
@@ -124,10 +124,8 @@ class Recorded:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves the nodes above."""
-    folder = tmp_path_factory.mktemp("hear")
-    (folder / "nodes.py").write_text(CODE)
-    (folder / "hear.yaml").write_text(MANIFEST)
-    with serving([folder / "hear.yaml"], folder / "server.log") as made:
+    files = {"nodes.py": CODE, "hear.yaml": MANIFEST}
+    with serving_files(tmp_path_factory.mktemp("hear"), files) as made:
         yield made
 
 

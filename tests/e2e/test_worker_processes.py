@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.api import Api, Message, calling, until
 from tests.support.peer import Peer, Tone
-from tests.support.server import Server, serving
+from tests.support.server import Server, serving, serving_files
 
 NODES = """
 import os, time
@@ -106,10 +106,8 @@ connections:
 @pytest.fixture
 def apart_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves the nodes above."""
-    folder = tmp_path_factory.mktemp("apart")
-    (folder / "nodes.py").write_text(NODES)
-    (folder / "apart.yaml").write_text(MANIFEST)
-    with serving([folder / "apart.yaml"], folder / "server.log") as server:
+    files = {"nodes.py": NODES, "apart.yaml": MANIFEST}
+    with serving_files(tmp_path_factory.mktemp("apart"), files, failing=True) as server:
         yield server
 
 
@@ -187,12 +185,10 @@ async def test_values_pass_from_process_to_process(tmp_path: Path, first: str, s
 @pytest.fixture
 def beside_server(tmp_path: Path) -> Iterator[Server]:
     """Serves the nodes that harm themselves, and one that does not."""
-    (tmp_path / "nodes.py").write_text(BESIDE)
-    manifests = []
+    files = {"nodes.py": BESIDE}
     for name, isolation in (("deadly", "process"), ("broken", "process"), ("here", "thread")):
-        manifests.append(tmp_path / f"{name}.yaml")
-        manifests[-1].write_text(BESIDE_MANIFEST.format(name=name, isolation=isolation))
-    with serving(manifests, tmp_path / "server.log") as server:
+        files[f"{name}.yaml"] = BESIDE_MANIFEST.format(name=name, isolation=isolation)
+    with serving_files(tmp_path, files, failing=True) as server:
         yield server
 
 

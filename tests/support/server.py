@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,29 @@ def serving(
                 process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def manifests(nodes: Mapping[str, str]) -> dict[str, str]:
+    """Give the files of pipelines, of which there is everything below ``metadata`` by name."""
+    head = "version: v1\nmetadata: {{name: {name}}}\n"
+    return {f"{name}.yaml": head.format(name=name) + text for name, text in nodes.items()}
+
+
+@contextmanager
+def serving_files(
+    folder: Path, files: Mapping[str, str], *more: str, native: bool = True, failing: bool = False
+) -> Iterator[Server]:
+    """Write files and serve the manifests among them, behind pipelines of configs/pipelines.
+
+    Unless something is meant to be `failing`, the server may log no traceback.
+    """
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    manifests = [folder / name for name in files if name.endswith(".yaml")]
+    log = folder / "server.log"
+    with serving([*more, *manifests], log, native=native) as server:
+        yield server
+    assert failing or "Traceback" not in log.read_text()
 
 
 def _announced_url(process: subprocess.Popen[str], log: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.browsers.test_keyboard import tab_to
 from tests.support.browser import Browser, Page, browsing
-from tests.support.server import Server, serving
+from tests.support.server import Server, serving_files
 
 MANIFEST = """
 version: v1
@@ -91,11 +91,8 @@ PITCH = """
 def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves a pipeline that sends back what it hears, and one that sends nothing."""
     folder = tmp_path_factory.mktemp("echo")
-    path = folder / "echo.yaml"
-    path.write_text(MANIFEST)
-    with serving([path, "mic-vad"], folder / "server.log") as server:
+    with serving_files(folder, {"echo.yaml": MANIFEST}, "mic-vad") as server:
         yield server
-    assert "Traceback" not in (folder / "server.log").read_text()
 
 
 def player(what: str) -> str:
@@ -128,15 +125,9 @@ def test_what_comes_back_is_heard(echo: Server, chromium: Browser) -> None:
 @pytest.fixture(scope="module")
 def without_native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves the same echo without the native module, and a node that hums."""
-    folder = tmp_path_factory.mktemp("aiortc")
-    path = folder / "echo.yaml"
-    path.write_text(MANIFEST)
-    (folder / "hum.py").write_text(HUM)
-    (folder / "hum.yaml").write_text(HUMMING)
-    paths = [path, folder / "hum.yaml"]
-    with serving(paths, folder / "server.log", native=False) as server:
+    files = {"echo.yaml": MANIFEST, "hum.py": HUM, "hum.yaml": HUMMING}
+    with serving_files(tmp_path_factory.mktemp("aiortc"), files, native=False) as server:
         yield server
-    assert "Traceback" not in (folder / "server.log").read_text()
 
 
 def test_what_aiortc_sends_is_heard(without_native: Server, chromium: Browser) -> None:
