@@ -10,7 +10,9 @@ import pytest
 from remotemedia_signaling import HostError, Offer
 
 from remotemedia.host.python import participant as participant_module
+from remotemedia.host.python import paths as paths_module
 from remotemedia.host.python import peer as peer_module
+from remotemedia.host.python import session as session_module
 
 from .clients import Client, candidates_of, with_other_fingerprints, without_candidates
 from .conftest import nothing_left, until
@@ -133,15 +135,28 @@ async def test_a_further_offer_may_not_change_who_it_is(host, client):
     await client.open(pipeline="energy")
     await client.wait("vad")
     text = client.peer.localDescription.sdp
-    ufrag = next(line for line in text.splitlines() if line.startswith("a=ice-ufrag:"))
-    for changed, field in (
-        (with_other_fingerprints(text), "fingerprint"),
-        (text.replace(ufrag, "a=ice-ufrag:other"), "ice-ufrag"),
-    ):
-        error = await refused(host.offer(Offer(changed, pc_id=client.answer.pc_id)))
-        assert (error.code, error.http_status, error.field) == ("RM-2005", 409, field)
+    changed = with_other_fingerprints(text)
+    error = await refused(host.offer(Offer(changed, pc_id=client.answer.pc_id)))
+    assert (error.code, error.http_status, error.field) == ("RM-2005", 409, "fingerprint")
     error = await refused(host.offer(Offer("v=0", pc_id=client.answer.pc_id)))
     assert error.code == "RM-2001"
+    await client.more("vad", 5)
+
+
+async def test_a_new_path_that_is_not_found_leaves_the_old_one(host, client, monkeypatch):
+    monkeypatch.setattr(paths_module, "RESTART_SECONDS", 0.2)
+    first = await client.open(pipeline="energy")
+    await client.wait("vad")
+    text = client.peer.localDescription.sdp
+    ufrag = re.search(r"^a=ice-ufrag:.*$", text, re.MULTILINE)[0].strip()
+    names = set()
+    for name in ("other", "another"):
+        changed = text.replace(ufrag, f"a=ice-ufrag:{name}")
+        answer = await host.offer(Offer(changed, pc_id=first.pc_id))
+        names |= set(re.findall(r"^a=ice-ufrag:(\S+)", answer.sdp, re.MULTILINE))
+        assert candidates_of(answer.sdp) != candidates_of(first.sdp)
+    assert len(names) == 2
+    await client.more("metrics")
     await client.more("vad", 5)
 
 
@@ -347,7 +362,7 @@ async def test_results_larger_than_a_client_takes(host, client):
 
 async def test_figures_come_and_quiet_tracks_end_speech(host, client, monkeypatch):
     monkeypatch.setattr(participant_module, "TICK_SECONDS", 0.05)
-    monkeypatch.setattr(participant_module, "QUIET_US", 100_000)
+    monkeypatch.setattr(session_module, "QUIET_US", 100_000)
     await client.open(pipeline="energy")
     await client.wait("speech_started")
     for sender in client.peer.getSenders():

@@ -11,8 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aioice import Connection
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
 from aiortc.jitterbuffer import JitterBuffer
+
+from remotemedia.host.python.paths import Paths
 
 MAX_ARRIVALS = 512
 """Packets of which the time of arrival is remembered; the oldest goes."""
@@ -78,27 +81,38 @@ def transport_of(peer: RTCPeerConnection) -> RTCDtlsTransport | None:
     return None if peer.sctp is None else peer.sctp.transport
 
 
-def choose_addresses(peer: RTCPeerConnection, bind: str | None, loopback: bool) -> None:
-    """Let a connection listen at these addresses of the machine, before its candidates are made.
+def take_paths(peer: RTCPeerConnection, bind: str | None, loopback: bool) -> Paths | None:
+    """Let a connection listen at these addresses of the machine, and change its path later.
 
     Args:
-        peer: the connection, once it knows the offer.
-        bind: the only one; None for all.
+        peer: the connection, once it knows the offer and before its candidates are made.
+        bind: the only address; None for all.
         loopback: whether 127.0.0.1 is among all: aiortc leaves it out.
     """
-    transport = transport_of(peer)
-    connection = getattr(getattr(transport, "transport", None), "_connection", None)
-    inner = getattr(connection, "get_component_candidates", None)
-    if connection is None or inner is None:
-        return
+    ice = getattr(transport_of(peer), "transport", None)
+    connection = getattr(ice, "_connection", None)
+    if ice is None or not isinstance(connection, Connection):
+        return None
 
-    async def gather(component: int, addresses: Sequence[str], **rest: Any) -> Any:
-        chosen = list(addresses) if bind is None else [bind]
-        if bind is None and loopback and "127.0.0.1" not in chosen:
-            chosen.append("127.0.0.1")
-        return await inner(component=component, addresses=chosen, **rest)
+    def prepare(connection: Connection) -> None:
+        inner = getattr(connection, "get_component_candidates", None)
+        if inner is None:
+            return
 
-    connection.get_component_candidates = gather
+        async def gather(component: int, addresses: Sequence[str], **rest: Any) -> Any:
+            chosen = list(addresses) if bind is None else [bind]
+            if bind is None and loopback and "127.0.0.1" not in chosen:
+                chosen.append("127.0.0.1")
+            return await inner(component=component, addresses=chosen, **rest)
+
+        setattr(connection, "get_component_candidates", gather)  # noqa: B010 - it is typed otherwise
+
+    paths = Paths(connection, prepare)
+    if not hasattr(ice, "_recv") or not hasattr(ice, "iceGatherer"):
+        return None
+    ice._connection = ice.iceGatherer._connection = paths
+    ice._recv, ice._send = paths.recv, paths.send
+    return paths
 
 
 def fingerprint_matches(peer: RTCPeerConnection, wanted: Sequence[str]) -> bool:

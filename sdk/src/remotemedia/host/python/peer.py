@@ -36,6 +36,7 @@ from remotemedia.host.python.faults import (
 )
 from remotemedia.host.python.negotiation import Agreed, Local, write_answer, write_inner
 from remotemedia.host.python.offers import MAX_CANDIDATES, Setup, invalid
+from remotemedia.host.python.paths import Paths
 from remotemedia.host.python.tracks import Converter, Piece
 from remotemedia.host.python.voice import Voice
 
@@ -150,6 +151,7 @@ class Peer:
         self._clock = clock
         self._events = events
         self._voice = voice
+        self._paths: Paths | None = None
         self._session, self._version = secrets.randbits(62), 0
         self._order: dict[str, str] = {}
         """The mids that aiortc knows and what they are, in the order of their coming."""
@@ -190,6 +192,7 @@ class Peer:
         async with self._lock:
             order = self._check(agreed)
             first = self._agreed is None
+            await self._restart(agreed)
             if first:
                 # This side begins the handshake where it may choose (RFC 8842, section 5.3).
                 self._setup = "active" if agreed.transport.setup == "active" else "actpass"
@@ -198,7 +201,8 @@ class Peer:
             if self._voice is not None:
                 self._voice.negotiate(self._peer.getTransceivers(), agreed)
             if first:
-                hooks.choose_addresses(self._peer, self._network.bind, self._network.loopback)
+                bind, loopback = self._network.bind, self._network.loopback
+                self._paths = hooks.take_paths(self._peer, bind, loopback)
             await self._peer.setLocalDescription(await self._peer.createAnswer())
             self._agreed, self._order = agreed, order
             if first:
@@ -262,17 +266,9 @@ class Peer:
         if self._closed:
             raise fault(CONFLICT, "the connection is closing")
         before = self._agreed
-        if before is not None:
-            if agreed.transport.fingerprints != before.transport.fingerprints:
-                text = "the certificate has changed: make a new connection"
-                raise fault(CONFLICT, text, "fingerprint")
-            if agreed.transport.ufrag != before.transport.ufrag:
-                raise fault(
-                    CONFLICT,
-                    "without its native module the server cannot restart ICE",
-                    "ice-ufrag",
-                    "offer a new connection with restart_pc",
-                )
+        if before is not None and agreed.transport.fingerprints != before.transport.fingerprints:
+            text = "the certificate has changed: make a new connection"
+            raise fault(CONFLICT, text, "fingerprint")
         kinds = {media.mid: media.kind for media in agreed.offer.media}
         order = dict(self._order)
         for mid, kind in order.items():
@@ -284,6 +280,19 @@ class Peer:
             if use in {"audio", "voice", "data"} and media.mid is not None:
                 order.setdefault(media.mid, media.kind)
         return order
+
+    async def _restart(self, agreed: Agreed) -> None:
+        """Look for a new path where an offer asks for that (RFC 8839, section 4.4.3)."""
+        now = agreed.transport
+        before = now if self._agreed is None else self._agreed.transport
+        if (before.ufrag, before.pwd) == (now.ufrag, now.pwd):
+            return
+        if self._paths is None or now.ufrag is None or now.pwd is None:
+            text = "without its native module the server cannot restart ICE"
+            raise fault(CONFLICT, text, "ice-ufrag", "offer a new connection with restart_pc")
+        if not await self._paths.restart(now.ufrag, now.pwd, agreed.offer.ice_lite):
+            raise fault(SERVER_FULL, "no media port is free", hint="try again later")
+        self._candidates = 0
 
     async def _add(self, line: str) -> None:
         self._candidates += 1
