@@ -443,17 +443,19 @@ def several_tracks():
     return made.connect("a", "mix").connect("b", "mix")
 
 
-@pytest.mark.parametrize(
-    ("made", "field", "words"),
-    [
-        (several_tracks(), "nodes[1]", "a second incoming track"),
-        (Pipeline("p", VADNode(runtime_hint="python")), "nodes[0].runtime_hint", "in Python"),
-    ],
-)
-async def test_what_only_runs_do_is_not_served(runtime, made, field, words):
-    with pytest.raises(NotInThisVersion, match=words) as caught:
+async def test_a_pipeline_with_several_tracks_names_them_as_ports(runtime):
+    host = await EngineHost.start([several_tracks()], {}, runtime)
+    (info,) = host.pipelines()
+    inputs = [(port.id, port.kind) for port in info.ports if port.direction == "in"]
+    assert inputs == [("a", "audio"), ("b", "audio")]
+    await host.close()
+
+
+async def test_what_only_runs_do_is_not_served(runtime):
+    made = Pipeline("p", VADNode(runtime_hint="python"))
+    with pytest.raises(NotInThisVersion, match="in Python") as caught:
         await EngineHost.start([made], {}, runtime)
-    assert caught.value.field == field
+    assert caught.value.field == "nodes[0].runtime_hint"
     assert str(caught.value).startswith('pipeline "p": ')
     assert not runtime.engines
 

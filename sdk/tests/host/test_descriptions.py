@@ -64,7 +64,8 @@ def description(*sections, bundle="0 1 2 3", session=()):
 
 
 def agree(text, required=True, channels=0):
-    return negotiate(parse(text), audio_required=required, sent_channels=channels)
+    audio = "required" if required else "optional"
+    return negotiate(parse(text), audio=audio, sent_channels=channels)
 
 
 def without(section, start):

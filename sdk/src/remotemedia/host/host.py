@@ -27,7 +27,6 @@ from remotemedia.errors import (
     INTERNAL,
     UNKNOWN_PIPELINE,
     ManifestError,
-    NotInThisVersion,
     ParameterError,
     RemoteMediaError,
 )
@@ -317,10 +316,7 @@ def plan_all(pipelines: Sequence[Pipeline], *, native: bool | None = True) -> li
         MediaFileError: a file that one reads cannot be read.
     """
     check_names(pipelines)
-    plans = [pipeline.plan(native=native, served=True) for pipeline in pipelines]
-    for plan in plans:
-        _check_served(plan)
-    return plans
+    return [pipeline.plan(native=native, served=True) for pipeline in pipelines]
 
 
 def check_names(pipelines: Sequence[Pipeline]) -> None:
@@ -337,22 +333,6 @@ def check_names(pipelines: Sequence[Pipeline]) -> None:
             raise ParameterError(
                 f'two pipelines are called "{name}".', hint="Give one another metadata.name."
             )
-
-
-def _check_served(plan: Plan) -> None:
-    """Refuse what would be silent in a session: several tracks."""
-    tracks = [
-        source.id
-        for source in plan.resolved.sources
-        if source.id in plan.nodes and source.format.audio is not None
-    ]
-    for name, what in [(name, "a second incoming track") for name in tracks[1:]]:
-        index = list(plan.nodes).index(name)
-        refused = NotInThisVersion(
-            f'"{name}": {what} is not in this version.', field=f"nodes[{index}]"
-        )
-        refused.source = f'pipeline "{plan.name}"'
-        raise refused
 
 
 def describe(pipeline: Pipeline, plan: Plan) -> PipelineInfo:

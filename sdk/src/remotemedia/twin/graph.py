@@ -38,6 +38,9 @@ class Entry:
 class Graph:
     """A plan at work.
 
+    Attributes of the class:
+        live: whether audio cannot wait.
+
     Attributes:
         outputs: what was put out, to be taken away.
         mailboxes: of the Python nodes, by their place in the plan.
@@ -45,6 +48,8 @@ class Graph:
         epoch: raised by an interrupt; frames of older ones are worthless.
         metrics: by the nodes' places.
     """
+
+    live = False
 
     def __init__(self, plan: Plan, metrics: bool) -> None:
         self.plan = plan
@@ -234,6 +239,10 @@ class _Context:
     def __init__(self, graph: Graph, index: int) -> None:
         self._graph = graph
         self._index = index
+
+    @property
+    def live(self) -> bool:
+        return self._graph.live
 
     def event(self, kind: str, stamp: Stamp, data: JsonValue) -> None:
         self._graph.event(self._index, kind, stamp, data)

@@ -16,7 +16,6 @@ from typing import ParamSpec, TypeVar
 from remotemedia.errors import (
     INTERNAL,
     INVALID_PARAMETER,
-    PORT_MISMATCH,
     ManifestError,
     NotInThisVersion,
     RemoteMediaError,
@@ -88,9 +87,6 @@ class Engine:
             RuntimeMissing: a node needs a package that is not installed.
         """
         program = _compiled(resolved_json)
-        if not program.source.takes_audio:
-            text = "a served pipeline takes audio here: that is what tracks bring"
-            raise fault(PORT_MISMATCH, text, "sources[0].format")
         self._loop.call_soon_threadsafe(self._sessions.programs.__setitem__, name, program)
 
     def offer(self, request_json: str) -> str:

@@ -19,21 +19,46 @@ Post = Callable[[int, int, Signal], None]
 class StreamGraph(Graph):
     """A graph whose Python nodes have their mailboxes elsewhere: its streams share them."""
 
+    live = True
+
     def __init__(self, plan: Plan, post: Post) -> None:
         """Make the nodes' states; `post` takes frames for Python nodes."""
         super().__init__(plan, metrics=False)
         for index in self.mailboxes:
-            self.mailboxes[index] = _Inlet(post)
+            self.mailboxes[index] = _Inlet(post, self.end_python)
 
     def push_audio(self, source: int, audio: Audio) -> None:
-        """Run every node that a frame reaches."""
+        """Run every node that a frame reaches; a source that has ended begins anew."""
+        self.begin_source(source)
         self.push(Entry(Feed(None, source), audio))
         self.run_jobs()
 
     def push_value(self, source: int, value: Value) -> None:
         """Run every node that a value reaches."""
+        self.begin_source(source)
         self.push(Entry(Feed(None, source), value))
         self.run_jobs()
+
+    def end_source(self, source: int) -> None:
+        """Let nobody wait for a source, until it begins anew with its next frame."""
+        self.end(source)
+        self.settle()
+
+    def begin_source(self, source: int) -> None:
+        """Take back that a source has ended, and all that followed from it."""
+        if Feed(None, source) not in self._ended:
+            return
+        self._ended.discard(Feed(None, source))
+        for index, node in enumerate(self.plan.nodes):
+            ended = self._inputs_ended[index]
+            begun = {port for port in ended if node.feeds[port] not in self._ended}
+            if not begun:
+                continue
+            ended -= begun
+            self._ended -= {Feed(index, port) for port in range(len(node.outputs))}
+            if index in self._states:
+                for port in sorted(begun):
+                    self._states[index].begin_input(port)
 
     def flush(self) -> None:
         """Bring out what the nodes hold back; audio that comes later begins anew."""
@@ -78,12 +103,17 @@ class StreamGraph(Graph):
 class _Inlet(Mailbox):
     """Stands in a graph for a mailbox of the session."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, ended: Callable[[int], None]) -> None:
         super().__init__(0)
         self._post = post
+        self._ended = ended
 
     def post(self, node: int, port: int, signal: Signal, epoch: int) -> None:
         self._post(node, port, signal)
+
+    def post_end(self, node: int, epoch: int) -> None:
+        # A node is not told; what stands behind it does not wait for what it still makes.
+        self._ended(node)
 
     def has_work(self) -> bool:
         return False

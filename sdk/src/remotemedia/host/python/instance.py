@@ -16,11 +16,12 @@ from remotemedia.host.python.faults import NODE_OVERRUN, RuntimeFault, fault
 from remotemedia.host.python.graph import StreamGraph
 from remotemedia.host.python.hearing import Sink, sinks_of, voices_of
 from remotemedia.host.python.mailbox import BREAKER_PAUSE_US, Letter, LiveMailbox
+from remotemedia.host.python.sources import Sources
 from remotemedia.twin.chunks import Audio, Signal, Stamp, Value
 from remotemedia.twin.graph import shaped
 from remotemedia.twin.kinds import LIVE, PythonNode, compile_node
 from remotemedia.twin.mailbox import BREAKER_FAILURES
-from remotemedia.twin.manifest import PortFormat, ResolvedManifest, ResolvedNode
+from remotemedia.twin.manifest import ResolvedManifest, ResolvedNode
 from remotemedia.twin.plan import Plan, compile_plan
 from remotemedia.twin.results import Results
 from remotemedia.twin.values import LaneFailure, RunOutput, Unfit, json_copy
@@ -58,9 +59,9 @@ class Program:
         return cls(manifest, compile_plan(manifest))
 
     @property
-    def source(self) -> PortFormat:
-        """The format of the source that tracks feed: the first."""
-        return self.manifest.sources[0].format
+    def sources(self) -> Sources:
+        """What tracks and messages feed."""
+        return Sources.of(self.manifest)
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
@@ -185,14 +186,17 @@ class Instance:
         self._forget()
         return found
 
-    def push(self, now_us: int, stream: int, pts_us: int, rtp_ts: int, samples: Samples) -> None:
-        """Take audio ``(channels, n)`` in the source's format."""
+    def push(
+        self, now_us: int, stream: int, pts_us: int, rtp_ts: int, samples: Samples, source: int = 0
+    ) -> None:
+        """Take audio ``(channels, n)`` for a source, in its format."""
         self._now_us = now_us
         entry = self._streams[stream]
         stamp = Stamp(entry.seq, pts_us, rtp_ts)
         entry.seq += 1
         self.stats.frames += 1
-        entry.graph.push_audio(0, Audio(stamp, self._program.source.rate, samples))
+        rate = self._program.manifest.sources[source].format.rate
+        entry.graph.push_audio(source, Audio(stamp, rate, samples))
 
     def push_data(
         self, now_us: int, stream: int, source: int, pts_us: int, value: JsonValue
@@ -204,6 +208,11 @@ class Instance:
         entry.seq += 1
         self.stats.frames += 1
         entry.graph.push_value(source, Value(stamp, value))
+
+    def end_source(self, now_us: int, stream: int, source: int) -> None:
+        """End a source of a stream until it begins anew: no node waits for it."""
+        self._now_us = now_us
+        self._streams[stream].graph.end_source(source)
 
     def flush(self, now_us: int, stream: int) -> list[RunOutput]:
         """Bring out what a stream's nodes hold back, and give all that waits of it."""

@@ -28,7 +28,8 @@ from remotemedia.host.python.offers import (
 from remotemedia.host.python.opus import Wishes
 
 MAX_TRACKS = 8
-"""Audio sections of one connection that are received; further ones are kept inactive."""
+"""Audio sections of one connection that are received, or as many as the pipeline has sources where
+those are more; further ones are kept inactive."""
 MAX_MESSAGE = 64 * 1024
 """The longest message that we take, in bytes."""
 DEFAULT_MAX_MESSAGE = 65_536
@@ -41,6 +42,8 @@ _RTCP_TYPES = range(72, 77)
 """Payload types that cannot be told from RTCP on one port (RFC 5761, section 4)."""
 _RATES = (8_000, 12_000, 16_000, 24_000)
 
+Want = Literal["required", "optional", "none"]
+"""How much audio is wanted: without it the offer is refused, or it is taken, or it is not taken."""
 Use = Literal["audio", "voice", "data", "inactive", "rejected"]
 """Audio that is received (and perhaps sent), audio that is sent only, data channels, or none."""
 
@@ -125,13 +128,16 @@ class Local:
     """The SSRC and the name of the audio that is sent."""
 
 
-def negotiate(offer: Description, *, audio_required: bool, sent_channels: int = 0) -> Agreed:
+def negotiate(
+    offer: Description, *, audio: Want, sent_channels: int = 0, tracks: int = MAX_TRACKS
+) -> Agreed:
     """Decide what of an offer is accepted.
 
     Args:
         offer: what was offered.
-        audio_required: whether audio must be received.
+        audio: how much it is wanted.
         sent_channels: of the audio that there is to send; 0 for none.
+        tracks: how many are received at most.
 
     Raises:
         RuntimeFault: RM-2001 where something needed is missing; RM-2002 where audio is required and
@@ -139,13 +145,16 @@ def negotiate(offer: Description, *, audio_required: bool, sent_channels: int = 
     """
     uses: list[Use] = []
     voice: int | None = None
+    most = 0 if audio == "none" else tracks
     for index, media in enumerate(offer.media):
         grouped = media.mid in offer.bundle if offer.bundle else not _any(uses)
         sends = sent_channels > 0 and voice is None and media.hears
-        uses.append(_use(media, index, uses, sends) if media.offered and grouped else "rejected")
+        uses.append(
+            _use(media, index, uses, sends, most) if media.offered and grouped else "rejected"
+        )
         if sends and uses[-1] in {"audio", "voice"}:
             voice = index
-    if audio_required and "audio" not in uses:
+    if audio == "required" and "audio" not in uses:
         raise fault(NO_COMMON_CODEC, _why_no_audio(offer))
     if not {"audio", "voice", "data"} & set(uses):
         raise fault(
@@ -170,21 +179,19 @@ def _any(uses: Sequence[Use]) -> bool:
     return any(use != "rejected" for use in uses)
 
 
-def _use(media: Media, index: int, before: Sequence[Use], sends: bool) -> Use:
+def _use(media: Media, index: int, before: Sequence[Use], sends: bool, tracks: int) -> Use:
     if media.is_data and "data" not in before:
         if media.mid is None:
             raise missing(index, "mid")
         return "data"
     rtp = media.kind in {"audio", "video"} and media.is_secure
-    if rtp and media.kind == "audio" and (media.sends or sends) and opus_of(media) is not None:
+    receives = media.sends and before.count("audio") < tracks
+    if rtp and media.kind == "audio" and (receives or sends) and opus_of(media) is not None:
         if not media.rtcp_mux:
             raise missing(index, "rtcp-mux")
         if media.mid is None:
             raise missing(index, "mid")
-        if media.sends and before.count("audio") < MAX_TRACKS:
-            return "audio"
-        if sends:
-            return "voice"
+        return "audio" if receives else "voice"
     idle = rtp and media.rtcp_mux and media.mid is not None and media.idle_codec is not None
     return "inactive" if idle else "rejected"
 

@@ -8,10 +8,8 @@ already, or too slow to be told anything, is freed at once.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from remotemedia.host.python import messages
@@ -20,10 +18,13 @@ from remotemedia.host.python.control import Control, Refused, parse_control
 from remotemedia.host.python.faults import CONFLICT, SLOW_READER, RuntimeFault, fault
 from remotemedia.host.python.outbox import LiveKey, Outbox, SlowReader
 from remotemedia.host.python.peer import End, Line, Track
+from remotemedia.host.python.sources import Places
+from remotemedia.host.python.streams import Heard
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from remotemedia.formats import AudioFormat
     from remotemedia.host.python.negotiation import Agreed
     from remotemedia.host.python.peer import Peer
     from remotemedia.host.python.session import Session
@@ -36,24 +37,12 @@ FINISH_SECONDS = 0.25
 """Of that, how long frames that Python holds are waited for."""
 TICK_SECONDS = 1.0
 """How often a participant gets figures."""
-QUIET_US = 2_000_000
-"""A track that has given no frame for so long sends no more, until it does again."""
 _LOOK_SECONDS = 0.005
 _PUMP_SECONDS = 0.02
 """How often a channel is asked whether the other side has read, while something waits for that."""
 
 _log = logging.getLogger("remotemedia.host")
 Phase = Literal["active", "finishing", "saying", "gone"]
-
-
-@dataclass
-class _Heard:
-    """A track's stream, which of the participant's that is, and when it gave its last frame."""
-
-    stream: int
-    number: int
-    at_us: int
-    flushed: bool = False
 
 
 class Participant:
@@ -83,7 +72,8 @@ class Participant:
         self._freed = freed
         self._phase: Phase = "active"
         self._connected = False
-        self._heard: dict[str, _Heard] = {}
+        self.places = Places()
+        self._heard: dict[str, Heard] = {}
         self._told_too_large: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pumping: asyncio.TimerHandle | None = None
@@ -110,9 +100,10 @@ class Participant:
         self.max_message_size = agreed.max_message_size if agreed.has_data else messages.NO_LIMIT
         self.outbox.expect_channel(agreed.has_data)
         self.speaks = bool(agreed.audio)
-        used = {media.mid for media in agreed.audio}
-        for mid in [mid for mid in self._heard if mid not in used]:
-            self.session.close_stream(self._heard.pop(mid).stream)
+        self.places.agree(media.mid for media in agreed.audio if media.mid is not None)
+        unused = [mid for mid in self._heard if self.places.of(mid) is None]
+        gone = [self._heard.pop(mid) for mid in unused]
+        self.session.end_unused(self, self._heard.values(), gone)
 
     def hears(self, owner: Participant) -> bool:
         """Whether it hears what was made of somebody's streams: its own, or all if it has none."""
@@ -190,6 +181,7 @@ class Participant:
             found.append(
                 {
                     "stream": self.session.stream_name(heard.stream),
+                    "source": self.session.sources.audio[heard.source].id,
                     "packets_received": received,
                     "packets_lost": lost,
                     "frames": figures.frames,
@@ -212,28 +204,31 @@ class Participant:
         """Learn that media and messages can pass."""
         self._connected = True
 
+    def format_of(self, mid: str) -> AudioFormat | None:
+        """Give what a track is brought to; None where it is not received."""
+        place, sources = self.places.of(mid), self.session.sources.audio
+        return None if place is None else sources[place % len(sources)].format
+
     def audio(self, track: Track, piece: Piece, rtp_ts: int, arrival_us: int) -> None:
         """Take audio of a track."""
-        if not self.active:
+        place = self.places.of(track.mid)
+        if not self.active or place is None:
             return
         heard = self._heard.get(track.mid)
         if heard is None:
-            taken = {each.number for each in self._heard.values()}
-            number = next(each for each in itertools.count() if each not in taken)
+            number, source = divmod(place, len(self.session.sources.audio))
             stream = self.session.open_stream(self, number)
             if stream is None:
                 self.ignored += 1
                 return
-            heard = self._heard[track.mid] = _Heard(stream, number, 0)
-        heard.at_us, heard.flushed = self._clock(), False
-        self.session.push(heard.stream, piece, rtp_ts, arrival_us)
+            heard = self._heard[track.mid] = Heard(stream, source, self._clock())
+        self.session.push(heard, piece, rtp_ts, arrival_us)
 
     def track_ended(self, track: Track) -> None:
         """Learn that a track gives no more: speech that was under way has ended."""
         heard = self._heard.get(track.mid)
-        if heard is not None and not heard.flushed and self.active:
-            heard.flushed = True
-            self.session.flush(heard.stream)
+        if heard is not None and self.active:
+            self.session.end_track(heard)
 
     def channel_opened(self, channel: Line) -> None:
         """Learn of a channel: ``live``, else results."""
@@ -365,18 +360,14 @@ class Participant:
                 await self._tick()
 
     async def _tick(self) -> None:
-        now_us = self._clock()
         self.session.count_lost(self)
         received = lost = concealed = jitter_us = 0
         for track in self.peer.tracks:
-            heard = self._heard.get(track.mid)
             came, gone, jitter = await self.peer.stats(track)
             received, lost, jitter_us = received + came, lost + gone, max(jitter_us, jitter)
             concealed += track.converter.stats.concealed
-            if heard is not None and not heard.flushed and now_us - heard.at_us >= QUIET_US:
-                # Nobody sends any more: speech that was under way has ended.
-                heard.flushed = True
-                self.session.flush(heard.stream)
+        # Where nobody sends any more, speech that was under way has ended.
+        self.session.end_quiet(self, self._heard.values())
         figures = self.outbox.stats
         data: dict[str, JsonValue] = {
             "jitter_ms": jitter_us / 1_000,

@@ -75,6 +75,9 @@ class Events(Protocol):
     def connected(self) -> None:
         """Learn that it can carry media and messages."""
 
+    def format_of(self, mid: str) -> AudioFormat | None:
+        """Give what a track is brought to; None where it is not received."""
+
     def audio(self, track: Track, piece: Piece, rtp_ts: int, arrival_us: int) -> None:
         """Take audio of a track."""
 
@@ -345,8 +348,11 @@ class Peer:
             except MediaStreamError:
                 self._events.track_ended(made)
                 return
-            if self._closed or not isinstance(frame, DecodedFrame):
+            wanted = self._events.format_of(made.mid)
+            if self._closed or wanted is None or not isinstance(frame, DecodedFrame):
                 continue
+            if wanted != made.converter.wanted:
+                made.converter = Converter(wanted)
             try:
                 rtp_ts = made.arrivals.rtp_timestamp(frame.pts or 0)
                 arrival_us = made.arrivals.of(rtp_ts) or self._clock()

@@ -9,18 +9,18 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remotemedia.formats import AudioFormat
 from remotemedia.host.python import messages
 from remotemedia.host.python.data import checked, find_source
 from remotemedia.host.python.faults import RESULT_TOO_LARGE, SERVER_FULL, fault
 from remotemedia.host.python.hearing import Hearing
 from remotemedia.host.python.instance import MAX_STREAMS, Instance, Losses, Program
 from remotemedia.host.python.peer import End
+from remotemedia.host.python.streams import QUIET_US, Heard, Stream
 from remotemedia.host.python.tracks import Piece
 from remotemedia.host.python.wake import WakeQueue
 from remotemedia.twin.values import LaneItem, RunOutput
@@ -35,8 +35,6 @@ MAX_KEPT_EVENTS = 128
 """Events of a session that are kept for observers who come later; then the oldest goes."""
 MAX_KEPT_BYTES = 256 * 1024
 """The same in bytes."""
-MAX_ARRIVALS = 512
-"""Frames of a stream whose time of arrival is remembered for results that take long."""
 MAX_ENDED_STREAMS = 16
 """Streams that have ended and whose names are kept for results that come late."""
 
@@ -63,19 +61,6 @@ class Shared:
     losses: Losses
 
 
-@dataclass(eq=False)
-class _Stream:
-    name: str
-    owner: Participant
-    participant: str
-    number: int
-    """Which of its owner's it is; 0 is their main stream."""
-    zero_us: int
-    """When it began."""
-    arrivals: OrderedDict[int, int] = field(default_factory=OrderedDict)
-    open: bool = True
-
-
 class Session:
     """See the module. All of it lives on one event loop."""
 
@@ -84,7 +69,7 @@ class Session:
         self.id = name
         self.pipeline = pipeline
         self.program = program
-        self.source = AudioFormat(program.source.rate, program.source.channels)
+        self.sources = program.sources
         self.instance = Instance(program, shared.tokens)
         self.hearing: Hearing[Participant] = Hearing(program.sinks, self._hearers, self._hold)
         self.participants: list[Participant] = []
@@ -93,7 +78,7 @@ class Session:
         self.seq = 0
         self.started_us = shared.clock()
         self._shared = shared
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._numbers = itertools.count()
         self._names = itertools.count(1)
         self._kept: deque[tuple[int, str]] = deque()
@@ -131,12 +116,15 @@ class Session:
         if self.open_streams >= MAX_STREAMS:
             return None
         stream = next(self._numbers)
-        audio = any(source.format.takes_audio for source in self.program.manifest.sources)
-        kind = "audio" if audio else "data"
+        kind = "audio" if self.sources.audio else "data"
         name = kind if number == 0 else f"{kind}-{number + 1}"
-        zero_us = self._shared.clock()
-        self._streams[stream] = _Stream(name, owner, owner.name, number, zero_us)
+        zero_us, ended = self._shared.clock(), [False] * len(self.sources.audio)
+        entry = Stream(name, owner, owner.name, number, zero_us, ended)
+        self._streams[stream] = entry
         self.instance.open_stream(stream)
+        for source in range(len(ended)):
+            if not entry.awaits(owner, source):
+                self._end_part(stream, source)
         return stream
 
     def streams_of(self, owner: Participant) -> list[int]:
@@ -154,15 +142,45 @@ class Session:
             del self._streams[number]
             self.hearing.forget(number)
 
-    def push(self, stream: int, piece: Piece, rtp_ts: int, arrival_us: int) -> None:
-        """Take audio of a stream."""
-        arrivals = self._streams[stream].arrivals
-        arrivals[rtp_ts] = arrival_us
-        if len(arrivals) > MAX_ARRIVALS:
-            arrivals.popitem(last=False)
+    def push(self, heard: Heard, piece: Piece, rtp_ts: int, arrival_us: int) -> None:
+        """Take audio of a track."""
+        entry, source = self._streams[heard.stream], self.sources.audio[heard.source]
+        entry.arrived(rtp_ts, arrival_us)
         now_us = self._shared.clock()
-        self.instance.push(now_us, stream, piece.pts_us, rtp_ts, piece.samples)
+        pts_us = entry.place(heard, piece, source.format, arrival_us, now_us)
+        self.instance.push(now_us, heard.stream, pts_us, rtp_ts, piece.samples, source.index)
         self._settle()
+
+    def end_quiet(self, owner: Participant, tracks: Iterable[Heard]) -> None:
+        """End the parts of a participant's streams that have been quiet."""
+        now_us = self._shared.clock()
+        heard_us = {(each.stream, each.source): each.at_us for each in tracks}
+        for stream in self.streams_of(owner):
+            entry = self._streams[stream]
+            for source in range(len(entry.ended)):
+                if now_us - heard_us.get((stream, source), entry.zero_us) >= QUIET_US:
+                    self._end_part(stream, source)
+
+    def end_unused(self, owner: Participant, tracks: Iterable[Heard], gone: list[Heard]) -> None:
+        """End what was fed by tracks that a negotiation took away: `gone` of the participant's.
+
+        A stream that has none left is closed, but for one that messages feed too.
+        """
+        fed = {each.stream for each in tracks}
+        for each in gone:
+            self._end_part(each.stream, each.source)
+        for stream in {each.stream for each in gone} - fed:
+            if self._streams[stream].number or not self.sources.takes_data:
+                self.close_stream(stream)
+        for stream in self.streams_of(owner):
+            entry = self._streams[stream]
+            for source in range(len(entry.ended)):
+                if not entry.awaits(owner, source):
+                    self._end_part(stream, source)
+
+    def end_track(self, heard: Heard) -> None:
+        """Learn that a track gives no more: nobody waits for it."""
+        self._end_part(heard.stream, heard.source)
 
     def take_data(self, owner: Participant, node: str, data: JsonValue) -> str:
         """Hand data to a source, as the next frame of who sent it. Gives the name of who took it.
@@ -294,6 +312,21 @@ class Session:
             del holders[token]
         self.notify("session_ended", reason=self.closing or end.reason)
         return True
+
+    def _end_part(self, stream: int, source: int) -> None:
+        """End a part of a stream: no node waits for it."""
+        entry = self._streams[stream]
+        if not entry.open or entry.ended[source]:
+            return
+        entry.ended[source] = True
+        # A source that has nobody beside it is flushed, with all that is behind it.
+        if len(entry.ended) > 1:
+            index = self.sources.audio[source].index
+            self.instance.end_source(self._shared.clock(), stream, index)
+        if all(entry.ended):
+            self.flush(stream)
+        else:
+            self._settle()
 
     def _settle(self) -> None:
         """Hand on what came out of the graph, and what Python nodes may work on."""

@@ -13,7 +13,6 @@ from remotemedia.host.python.faults import (
     CONFLICT,
     DRAINING,
     INTERNAL,
-    NO_COMMON_CODEC,
     SERVER_FULL,
     TOO_MANY_OFFERS,
     UNKNOWN_PIPELINE,
@@ -23,7 +22,7 @@ from remotemedia.host.python.faults import (
 )
 from remotemedia.host.python.hearing import sent_channels
 from remotemedia.host.python.instance import Program
-from remotemedia.host.python.negotiation import Agreed, negotiate
+from remotemedia.host.python.negotiation import MAX_TRACKS, Agreed, Want, negotiate
 from remotemedia.host.python.offers import parse
 from remotemedia.host.python.participant import Participant
 from remotemedia.host.python.peer import End, Network, Peer
@@ -32,9 +31,6 @@ from remotemedia.host.python.voice import Voice
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
-
-MAX_CHANNELS = 2
-"""Channels that a track can bring."""
 
 _log = logging.getLogger("remotemedia.host")
 
@@ -205,13 +201,9 @@ class Sessions:
         if len(self.sessions) + self._opening >= self._limits.max_sessions:
             text = f"all {self._limits.max_sessions} sessions are taken"
             raise fault(SERVER_FULL, text, hint="try again later")
-        source = program.source
-        if source.channels > MAX_CHANNELS:
-            text = f"the pipeline's source cannot be fed by a track: it takes {source}"
-            raise fault(NO_COMMON_CODEC, text)
+        program.sources.check()
         # A pipeline takes its audio from someone, and at first there is nobody else.
-        sent = sent_channels(program.sinks)
-        agreed = negotiate(parse(request.sdp), audio_required=True, sent_channels=sent)
+        agreed = _negotiated(request, program, program.sources.want)
         session = Session(_new_id("s"), name, program, self._shared)
         self._opening += 1
         try:
@@ -222,16 +214,15 @@ class Sessions:
     async def _join(self, name: str, request: Request) -> Reply:
         session = self.session(name)
         self._check_room(session)
-        sent = sent_channels(session.program.sinks)
-        agreed = negotiate(parse(request.sdp), audio_required=False, sent_channels=sent)
+        agreed = _negotiated(request, session.program, session.sources.want_of_others)
         return await self._enter(session, agreed, _new_id("pc"))
 
     async def _renegotiate(self, participant: Participant, request: Request) -> Reply:
         if not participant.active:
             raise fault(CONFLICT, "the connection is closing")
         # Who has muted their track keeps their place.
-        sent = sent_channels(participant.session.program.sinks)
-        agreed = negotiate(parse(request.sdp), audio_required=False, sent_channels=sent)
+        session = participant.session
+        agreed = _negotiated(request, session.program, session.sources.want_of_others)
         try:
             sdp = await participant.peer.answer(agreed)
         except RuntimeFault:
@@ -240,13 +231,13 @@ class Sessions:
             participant.ended(End("it could not be negotiated again", INTERNAL))
             raise _bug() from error
         participant.negotiated(agreed)
-        return Reply(sdp, participant.pc_id, participant.session.id, participant.name)
+        return Reply(sdp, participant.pc_id, session.id, participant.name)
 
     async def _restart(self, old: Participant, request: Request) -> Reply:
         self._check_open(old.session)
-        sent = sent_channels(old.session.program.sinks)
-        required = not old.joined
-        agreed = negotiate(parse(request.sdp), audio_required=required, sent_channels=sent)
+        sources = old.session.sources
+        want = sources.want_of_others if old.joined else sources.want
+        agreed = _negotiated(request, old.session.program, want)
         reply = await self._enter(old.session, agreed, old.pc_id, old)
         old.cut(End("replaced by a new connection"))
         return reply
@@ -261,7 +252,9 @@ class Sessions:
         participant = Participant(session, pc_id, name, joined, clock, self._freed)
         sinks = session.program.sinks
         voice = participant.voice = Voice(sinks, clock, session.played) if sinks else None
-        peer = participant.peer = Peer(self._network, session.source, clock, participant, voice)
+        peer = participant.peer = Peer(
+            self._network, session.sources.receive, clock, participant, voice
+        )
         try:
             sdp = await peer.answer(agreed)
             # Others may have come or gone meanwhile.
@@ -326,6 +319,12 @@ class Sessions:
             text = "say which pipeline" if name is None else f'no pipeline "{name[:64]}"'
             raise fault(UNKNOWN_PIPELINE, text, "pipeline", hint)
         return name, self.programs[name]
+
+
+def _negotiated(request: Request, program: Program, want: Want) -> Agreed:
+    tracks = max(MAX_TRACKS, len(program.sources.audio))
+    sent = sent_channels(program.sinks)
+    return negotiate(parse(request.sdp), audio=want, sent_channels=sent, tracks=tracks)
 
 
 def _new_id(prefix: str) -> str:

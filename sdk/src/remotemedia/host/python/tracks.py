@@ -48,7 +48,7 @@ class Converter:
     def __init__(self, wanted: AudioFormat) -> None:
         """Convert to `wanted`."""
         self.stats = TrackStats()
-        self._wanted = wanted
+        self.wanted = wanted
         self._expected: int | None = None
         self._resampler: Resampler | None = None
         self._rate = 0
@@ -56,7 +56,7 @@ class Converter:
 
     def push(self, frame: AudioFrame) -> Iterator[Piece]:
         """Take a decoded frame, whose time is an RTP timestamp."""
-        samples = _samples(frame, self._wanted.channels)
+        samples = _samples(frame, self.wanted.channels)
         length = frame.samples * RTP_RATE // frame.sample_rate
         at = frame.pts if frame.pts is not None else (self._expected or 0)
         gap = 0 if self._expected is None else at - self._expected
@@ -71,14 +71,14 @@ class Converter:
         yield from self._convert(samples, frame.sample_rate)
 
     def _convert(self, samples: Samples, rate: int) -> Iterator[Piece]:
-        if rate != self._wanted.rate:
+        if rate != self.wanted.rate:
             if self._resampler is None or rate != self._rate:
                 self._rate = rate
-                self._resampler = Resampler(rate, self._wanted.rate, self._wanted.channels)
+                self._resampler = Resampler(rate, self.wanted.rate, self.wanted.channels)
             samples = self._resampler.push(samples)
         count = samples.shape[1]
         if count:
-            pts_us = self._given * _MICROS // self._wanted.rate
+            pts_us = self._given * _MICROS // self.wanted.rate
             self._given += count
             yield Piece(pts_us, samples)
 

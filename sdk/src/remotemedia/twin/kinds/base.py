@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class Context(Protocol):
     """What a node may reach while it works."""
 
+    @property
+    def live(self) -> bool:
+        """Whether audio cannot wait."""
+
     def event(self, kind: str, stamp: Stamp, data: JsonValue) -> None:
         """Report about the frame that `stamp` names."""
 
@@ -47,6 +51,9 @@ class State:
 
     def end_input(self, port: int, cx: Context) -> None:
         """Learn that nothing comes to an input any more."""
+
+    def begin_input(self, port: int) -> None:
+        """Learn that an input that had ended begins anew."""
 
     def drain(self, cx: Context) -> None:
         """Give out what is held back: all inputs have ended."""

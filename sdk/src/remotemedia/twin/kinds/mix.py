@@ -1,4 +1,8 @@
-"""`mix`: the sum of several inputs, aligned by media time."""
+"""`mix`: the sum of several inputs, aligned by media time.
+
+It gives as far as all inputs reach. One that has ended counts as silence, until it begins anew;
+live so does one that is more than a second behind, and what it brings too late is lost.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,10 @@ from remotemedia.twin.params import ParamError, Params
 
 MIN_INPUTS = 2
 MAX_INPUTS = 16
-MAX_SILENCE_S = 60
-"""A longer silence of all inputs is left out, as a jump of media time."""
+PATIENCE_S = 1
+"""How far an input may be behind the first, live."""
+MAX_SILENCE_S = (60, 1)
+"""A longer silence of all inputs is left out, as a jump of media time: offline, and live."""
 MAX_PIECE_S = 10
 """The longest piece that is given at once."""
 
@@ -67,10 +73,13 @@ class _Mix(State):
         start = given.end
         if given.end_us is None or abs(pts_us - given.end_us) > JUMP_TOLERANCE_US:
             offset = (pts_us - self._origin_us) * self._rate
-            # A start in the past lies where the input has got to: nothing is lost.
-            start = max((2 * offset + MICROS) // (2 * MICROS), given.end, self._given)
+            # Offline, one in the past lies where the mix has got to, so that nothing is lost.
+            least = given.end if cx.live else max(given.end, self._given)
+            start = max((2 * offset + MICROS) // (2 * MICROS), least)
         given.end, given.end_us = start + len(audio), audio.end_us
-        given.pieces.append((start, audio.samples * given.gain))
+        late = max(self._given - start, 0)
+        if late < len(audio):
+            given.pieces.append((start + late, audio.samples[:, late:] * given.gain))
         self._last = audio.stamp
         self._mix(cx)
 
@@ -78,25 +87,46 @@ class _Mix(State):
         self._inputs[port].ended = True
         self._mix(cx)
 
+    def begin_input(self, port: int) -> None:
+        # It lies where its media time says.
+        self._inputs[port].ended, self._inputs[port].end_us = False, None
+
+    def drain(self, cx: Context) -> None:
+        self._mix(cx, every=True)
+        self._origin_us, self._given, self._last = None, 0, None
+        self._inputs = [_Input(each.gain, ended=each.ended) for each in self._inputs]
+
     def interrupt(self) -> int:
         dropped = sum(len(each.pieces) for each in self._inputs)
         for each in self._inputs:
             each.pieces.clear()
         return dropped
 
-    def _mix(self, cx: Context) -> None:
+    def _mix(self, cx: Context, *, every: bool = False) -> None:
         """Give as far as all inputs reach that have not ended; as far as any, once all have."""
-        open_ends = [each.end for each in self._inputs if not each.ended]
-        # An interrupt may have dropped what they brought: then there is less than they reached.
-        reaches = [start + part.shape[1] for each in self._inputs for start, part in each.pieces]
-        until = min(open_ends) if open_ends else max(reaches, default=self._given)
+        until = self._until(cx.live, every)
+        silence = MAX_SILENCE_S[cx.live] * self._rate
         while self._given < until:
             heads = [each.pieces[0][0] for each in self._inputs if each.pieces]
             start = min([*heads, until])
-            if start - self._given > MAX_SILENCE_S * self._rate:
+            if start - self._given > silence:
                 self._given = start
                 continue
             self._give(min(until, self._given + MAX_PIECE_S * self._rate), cx)
+
+    def _until(self, live: bool, every: bool) -> int:
+        """Say how far the mix can be given now; `every` waits for nobody."""
+        open_ends = [each.end for each in self._inputs if not each.ended]
+        if every or not open_ends:
+            # An interrupt may have dropped what they brought: then there is less than they reached.
+            pieces = (piece for each in self._inputs for piece in each.pieces)
+            reaches: list[int] = [start + part.shape[1] for start, part in pieces]
+            return max([self._given, *reaches])
+        if not live:
+            return min(open_ends)
+        furthest = max(each.end for each in self._inputs)
+        least = furthest - PATIENCE_S * self._rate
+        return min(furthest, *(max(end, least) for end in open_ends))
 
     def _give(self, until: int, cx: Context) -> None:
         if self._origin_us is None or self._last is None:
