@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import numpy as np
 import pytest
+from aiortc.mediastreams import MediaStreamError
 
 from remotemedia import Pipeline, node
 from remotemedia.host.python.hearing import (
@@ -20,6 +22,7 @@ from remotemedia.host.python.instance import Instance, Program
 from remotemedia.host.python.mixing import FRAME
 from remotemedia.host.python.opus import Encoder, Encoding, Wishes
 from remotemedia.host.python.pacing import MAX_QUEUED_US, Mixer
+from remotemedia.host.python.voice import Voice, VoiceTrack
 from remotemedia.nodes import GainNode, MixNode, PassThroughNode
 from remotemedia.nodes.audio import AudioSink, AudioSource, LevelMeterNode
 
@@ -214,6 +217,35 @@ def test_the_audio_of_sinks_comes_out_and_no_other():
     instance.push(0, 1, 0, 0, np.full((1, 320), 0.5, np.float32))
     (heard,) = [each for _, each in instance.poll() if each.samples is not None]
     assert (heard.node, heard.rate, heard.samples.shape) == ("sink-1", 16_000, (320,))
+
+
+# Who hears.
+
+
+def test_what_is_lost_is_counted_in_packets():
+    voice = Voice([LIVE], lambda: 0, lambda: None)
+    source = (0, "out")
+    for _ in range(20):
+        voice.push(0, source, np.zeros((1, FRAME), np.float32))
+    assert (voice.sends, voice.take_lost(), voice.take_lost()) == (False, 12, 0)
+    assert voice.room(source) == 2 * FRAME
+    voice.push(0, source, np.zeros((1, 10 * FRAME), np.float32))
+    voice.push(0, source, np.zeros((1, FRAME), np.float32))
+    assert voice.take_lost() == 13  # 18 frames, and 5 of them stay
+
+
+async def test_a_track_gives_nothing_while_its_section_does_not_send_and_ends_when_it_is_stopped():
+    voice = Voice([LIVE], lambda: 0, lambda: None)
+    track = VoiceTrack(voice)
+    pending = asyncio.ensure_future(track.recv())
+    await asyncio.sleep(0)
+    voice.push(0, (0, "out"), np.ones((1, FRAME), np.float32))
+    track.wake()
+    await asyncio.sleep(0)
+    assert not pending.done()
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await pending
 
 
 # Opus.

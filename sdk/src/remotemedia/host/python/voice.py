@@ -143,7 +143,7 @@ class Voice:
 
     def close(self) -> None:
         """Send nothing any more."""
-        self._current = None
+        self._current = self._encoder = None
         self._mixer.stop()
         for track in self._tracks.values():
             track.stop()
