@@ -72,6 +72,7 @@ const COMMANDS = {
   },
   click: ({ page, selector }) => pages[page].page.click(selector),
   press: ({ page, key }) => pages[page].page.keyboard.press(key),
+  type: ({ page, selector, text }) => pages[page].page.type(selector, text),
   select: ({ page, selector, value }) => pages[page].page.select(selector, value),
   evaluate: ({ page, expression }) => pages[page].page.evaluate(expression),
   wait: async ({ page, condition, timeoutMs }) => {

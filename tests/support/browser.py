@@ -86,6 +86,10 @@ class Page:
         """Press a key, `Tab` for example, where the focus is."""
         self.browser.ask("press", page=self.number, key=key)
 
+    def type(self, name: str, text: str) -> None:
+        """Type into a field."""
+        self.browser.ask("type", page=self.number, selector=_selector(name), text=text)
+
     def select(self, name: str, value: str) -> None:
         self.browser.ask("select", page=self.number, selector=_selector(name), value=value)
 

@@ -3,7 +3,7 @@ import { formatTime } from './draw.ts';
 
 /** One line of the list of events. */
 export interface EventRow {
-  readonly kind: 'speech' | 'node' | 'error' | 'note';
+  readonly kind: 'speech' | 'node' | 'error' | 'note' | 'sent';
   /** Media time, or empty. */
   readonly time: string;
   readonly title: string;
@@ -56,7 +56,7 @@ export function rowOf(message: ResultMessage, speaker: string): EventRow | undef
 export function sentRow(data: unknown, node: string | undefined): EventRow {
   const json = JSON.stringify({ type: 'input', ...(node === undefined ? {} : { node }), data });
   const title = node === undefined ? 'You sent' : `You sent to ${node}`;
-  return { kind: 'note', time: '', title, detail: summarise(data), long: undefined, json, group: undefined, shape: '' };
+  return { kind: 'sent', time: '', title, detail: summarise(data), long: undefined, json, group: undefined, shape: '' };
 }
 
 /** A row for what the page itself has to say. */

@@ -28,7 +28,7 @@ export class EventList {
   }
 
   add(row: EventRow, now: number): void {
-    const same = row.group === undefined ? undefined : this.#rows.findLast((shown) => shown.row.group === row.group);
+    const same = this.#latest(row.group);
     const isNewest = same !== undefined && same === this.#rows.at(-1);
     if (same && ((isNewest && same.row.shape === row.shape) || now - same.at < MERGE_MS)) {
       same.count += 1;
@@ -55,6 +55,13 @@ export class EventList {
     this.#rows = [];
     this.#list.replaceChildren();
     this.#update();
+  }
+
+  /** The row that one of this group may go into: none from before the user sent something. */
+  #latest(group: string | undefined): Shown | undefined {
+    if (group === undefined) return undefined;
+    const shown = this.#rows.findLast(({ row }) => row.kind === 'sent' || row.group === group);
+    return shown?.row.kind === 'sent' ? undefined : shown;
   }
 
   #update(): void {
