@@ -10,10 +10,10 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 from remotemedia_signaling import HostError
 
-from remotemedia import Pipeline, node
+from remotemedia import Node, Pipeline, node
 from remotemedia.host import EngineHost
 from remotemedia.host.choosing import stand_in
-from remotemedia.nodes import GainNode
+from remotemedia.nodes import GainNode, TextNode
 from remotemedia.nodes.audio import AudioSink, AudioSource
 
 from .clients import PATIENCE, Client, Tone
@@ -31,14 +31,28 @@ def talk(audio, session):
     return (0.3 * np.sin(2 * np.pi * 600 * at)).astype(np.float32)
 
 
+class Say(Node):
+    """Says two seconds for each text, in parts."""
+
+    inputs = ("text",)
+    output_rate = 24_000
+
+    def process(self, data):
+        """Say it."""
+        for part in range(4):
+            at = np.arange(12_000) + part * 12_000
+            yield (0.3 * np.sin(2 * np.pi * 500 * at / 24_000)).astype(np.float32)
+
+
 @pytest.fixture
 async def host(loopback):
-    """Serve an echo and a node that says much at once, and see that nothing of it is left."""
+    """Serve an echo and nodes that say much at once, and see that nothing of it is left."""
     echo = Pipeline("echo", AudioSource(rate=RATE), GainNode(gain_db=-6), AudioSink())
     wide = Pipeline("wide", AudioSource(rate=RATE, channels=2), AudioSink())
     settings = {**SETTINGS, "limits": {"max_sessions": 3, "max_participants": 4}}
+    say = Pipeline("say", TextNode(operation="uppercase"), Say(), AudioSink())
     made = await EngineHost.start(
-        [echo, Pipeline("talk", talk, AudioSink()), wide], settings, stand_in()
+        [echo, Pipeline("talk", talk, AudioSink()), wide, say], settings, stand_in()
     )
     yield made
     for each in await made.sessions():
@@ -188,6 +202,18 @@ async def test_an_interrupt_ends_a_long_answer(host):
         await client.more("metrics", 2)  # one each second
         # What was under way, and the silence that ends it.
         assert len(client.ear.frames) < heard + 20
+
+
+async def test_what_is_typed_is_heard(host):
+    async with hearing(host) as client:
+        await client.open(pipeline="say")
+        await client.wait("ready")
+        reply = await client.control({"type": "input", "id": 1, "data": "hello"})
+        assert reply["type"] == "accepted"
+        await client.ear.wait(100)
+        loud = np.flatnonzero(np.abs(client.ear.samples[0]) > 0.15)
+        assert loud[-1] - loud[0] == pytest.approx(2 * RATE, rel=0.02)
+        assert client.ear.level(500) == pytest.approx(0.3, rel=0.1)
 
 
 async def test_a_further_offer_takes_the_sound_away_and_brings_it_back(host):
