@@ -218,7 +218,9 @@ async def test_a_cancelled_job_takes_no_other_with_it():
     runners.submit("hangs")
     runners.submit("other")
     await turns_until(lambda: "other" in ended_)
-    runners.cancel(tasks["hangs"])
+    assert runners.waiting() == ["hangs"]
+    runners.cancel("hangs")
+    runners.cancel("other")
     await turns_until(lambda: "after" in ended_)
     assert ended_ == {"other": "done", "hangs": "cancelled", "after": "done"}
     assert tasks["after"] is not tasks["hangs"]

@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -50,6 +50,38 @@ class Calling:
             takes_session=positional(process) > 1,
             payload=_payload(process),
         )
+
+
+_DEFAULTS = frozenset({Node.initialize, Node.flush, Node.cleanup, Node.on_interrupt})
+
+
+def is_default(step: Callable[[], object]) -> bool:
+    """Say whether a method is the one of `Node`, which does nothing."""
+    return getattr(step, "__func__", None) in _DEFAULTS
+
+
+class _AtWork(Protocol):
+    @property
+    def node(self) -> Node: ...
+
+
+class Interruptible(Protocol):
+    """A stream whose node may be told that a client interrupts."""
+
+    interrupting: bool
+
+    @property
+    def call(self) -> _AtWork | None:
+        """The instance, once there is one."""
+
+
+def begin_interrupt(stream: Interruptible) -> Node | None:
+    """Give the node to tell of an interrupt; None where it does not ask, or is being told."""
+    call = stream.call
+    if call is None or stream.interrupting or is_default(call.node.on_interrupt):
+        return None
+    stream.interrupting = True
+    return call.node
 
 
 class Call(Generic[R]):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from remotemedia.base import FunctionNode, Node
 from remotemedia.frames import Item
 from remotemedia.lanes.answers import Answers, log
-from remotemedia.lanes.calling import Call
+from remotemedia.lanes.calling import Call, begin_interrupt, is_default
 from remotemedia.lanes.mailbox import Mailbox
 from remotemedia.lanes.pool import ThreadPool
 from remotemedia.lanes.runners import Runners
@@ -75,7 +75,7 @@ class LoopLane:
 
     def cancel(self, mailbox: Mailbox, after: float = 0.0) -> None:
         """Cancel what a stream waits for, in `after` seconds."""
-        self.call_soon(partial(self.loop.call_later, after, self._cancel, mailbox))
+        self.call_soon(partial(self.loop.call_later, after, self._runners.cancel, mailbox))
 
     def interrupt(self, mailbox: Mailbox) -> None:
         """Tell a stream's node that a client interrupts."""
@@ -166,19 +166,12 @@ class LoopLane:
         if mailbox.call is not None:
             mailbox.bound = True
 
-    def _cancel(self, mailbox: Mailbox) -> None:
-        task = self._runners.waiting(mailbox)
-        if task is not None:
-            task.cancel()
-
     def _interrupt(self, mailbox: Mailbox) -> None:
-        call = mailbox.call
-        if call is None or mailbox.interrupting or is_default(call.node.on_interrupt):
-            return
-        mailbox.interrupting = True
-        task = self.loop.create_task(self._tell(mailbox, call.node))
-        self._interrupts.add(task)
-        task.add_done_callback(self._interrupts.discard)
+        node = begin_interrupt(mailbox)
+        if node is not None:
+            task = self.loop.create_task(self._tell(mailbox, node))
+            self._interrupts.add(task)
+            task.add_done_callback(self._interrupts.discard)
 
     async def _tell(self, mailbox: Mailbox, node: Node) -> None:
         try:
@@ -268,17 +261,9 @@ class LoopLane:
         return True
 
 
-_DEFAULTS = frozenset({Node.initialize, Node.flush, Node.cleanup, Node.on_interrupt})
-
-
 def _tokens(done: Iterable[LaneDone]) -> set[int]:
     """Give the tokens of the frames that are done with it; of others there is more to come."""
     return {each[0] for each in done if len(each) == len(("token", "results"))}
-
-
-def is_default(step: Callable[[], object]) -> bool:
-    """Say whether a method is the one of `Node`, which does nothing."""
-    return getattr(step, "__func__", None) in _DEFAULTS
 
 
 def _called(mailbox: Mailbox, node: Node) -> Call[LaneResult]:

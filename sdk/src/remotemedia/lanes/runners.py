@@ -47,13 +47,15 @@ class Runners(Generic[J]):
         if self._ready and not self._scheduled:
             self._schedule()
 
-    def cancel(self, task: asyncio.Task[None]) -> None:
-        """Cancel the job that waits in `task`."""
-        task.cancel()
+    def cancel(self, job: J) -> None:
+        """Cancel a job if it waits for something: no other job will run in its task."""
+        task = self._waiting.get(job)
+        if task is not None:
+            task.cancel()
 
-    def waiting(self, job: J) -> asyncio.Task[None] | None:
-        """Give the task of a job that waits for something; no other job will run in it."""
-        return self._waiting.get(job)
+    def waiting(self) -> list[J]:
+        """Give the jobs that wait for something."""
+        return list(self._waiting)
 
     def at_work(self) -> J | None:
         """Give the job that runs now. May be called from any thread."""

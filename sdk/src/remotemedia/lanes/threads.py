@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from remotemedia.base import Node
 from remotemedia.frames import Item
 from remotemedia.lanes.answers import Answers, log
-from remotemedia.lanes.calling import Call
-from remotemedia.lanes.loops import is_default
+from remotemedia.lanes.calling import Call, begin_interrupt, is_default
 from remotemedia.lanes.mailbox import Mailbox
 from remotemedia.lanes.pool import ThreadPool
 
@@ -50,11 +49,9 @@ class ThreadLane:
 
     def interrupt(self, mailbox: Mailbox) -> None:
         """Tell a stream's node that a client interrupts."""
-        call = mailbox.call
-        if call is None or mailbox.interrupting or is_default(call.node.on_interrupt):
-            return
-        mailbox.interrupting = True
-        self._pool.submit(partial(self._tell, mailbox, call.node))
+        node = begin_interrupt(mailbox)
+        if node is not None:
+            self._pool.submit(partial(self._tell, mailbox, node))
 
     def _tell(self, mailbox: Mailbox, node: Node) -> None:
         try:

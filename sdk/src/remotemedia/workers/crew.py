@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from remotemedia.base import Node
 from remotemedia.lanes.calling import Call
 from remotemedia.workers.link import Link
 from remotemedia.workers.pulse import ALONE_SECONDS, TICK_SECONDS, Pulse
@@ -59,17 +60,16 @@ class Crew:
         """See `Driver`; it is called while receiving, by the thread that works next."""
         self._ready.append(stream)
 
-    def interrupt(self, stream: ChildStream) -> None:
+    def interrupt(self, stream: ChildStream, node: Node) -> None:
         """See `Driver`. On a thread of its own, for all others may be in nodes."""
         threading.Thread(
-            target=self._tell, args=(stream,), name="remotemedia-interrupt", daemon=True
+            target=self._tell, args=(stream, node), name="remotemedia-interrupt", daemon=True
         ).start()
 
     # On any thread.
 
-    def _tell(self, stream: ChildStream) -> None:
-        if stream.call is not None:
-            self._try(stream, stream.call.node.on_interrupt)
+    def _tell(self, stream: ChildStream, node: Node) -> None:
+        self._try(stream, node.on_interrupt)
         stream.interrupting = False
 
     def _join(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
-from remotemedia.base import FunctionNode
+from remotemedia.base import FunctionNode, Node
 from remotemedia.lanes.calling import Call
 from remotemedia.lanes.runners import Runners
 from remotemedia.workers.link import Link
@@ -31,7 +31,6 @@ class Looping:
         self._busy = 0
         self._frames = 0
         self._seen = 0
-        self._tasks: dict[ChildStream, asyncio.Task[None]] = {}
         self._interrupts: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop
         self._runners: Runners[ChildStream]
@@ -63,15 +62,14 @@ class Looping:
         if stream.ended:
             self._cancel_later(stream)
 
-    def interrupt(self, stream: ChildStream) -> None:
+    def interrupt(self, stream: ChildStream, node: Node) -> None:
         """See `Driver`."""
-        task = self._loop.create_task(self._tell(stream))
+        task = self._loop.create_task(self._tell(stream, node))
         self._interrupts.add(task)
         task.add_done_callback(self._interrupts.discard)
 
-    async def _tell(self, stream: ChildStream) -> None:
-        if stream.call is not None:
-            await self._try(stream, stream.call.node.on_interrupt)
+    async def _tell(self, stream: ChildStream, node: Node) -> None:
+        await self._try(stream, node.on_interrupt)
         stream.interrupting = False
 
     async def _main(self) -> None:
@@ -89,7 +87,7 @@ class Looping:
 
     def _readable(self) -> None:
         messages = self._link.receive()
-        ending = [stream for stream in self._tasks if not stream.ended]
+        ending = [stream for stream in self._runners.waiting() if not stream.ended]
         self._streams.take(messages)
         for stream in ending:
             if stream.ended:
@@ -99,12 +97,7 @@ class Looping:
             self._quit.set()
 
     def _cancel_later(self, stream: ChildStream) -> None:
-        self._loop.call_later(END_GRACE_SECONDS, self._cancel, stream)
-
-    def _cancel(self, stream: ChildStream) -> None:
-        task = self._tasks.get(stream)
-        if task is not None:
-            self._runners.cancel(task)
+        self._loop.call_later(END_GRACE_SECONDS, self._runners.cancel, stream)
 
     def _tick(self) -> bool:
         # A loop that is blocked by an `async def` is alive; the parent ends it by the frame's age.
@@ -113,9 +106,6 @@ class Looping:
         return moved or self._busy > 0
 
     async def _work_on(self, stream: ChildStream) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks[stream] = task
         while True:
             while stream.waiting:
                 frame = stream.waiting.popleft()
@@ -128,7 +118,6 @@ class Looping:
                 self._send()
                 self._link.ended(stream.number)
                 break
-        self._tasks.pop(stream, None)
         self._busy -= 1
         self._idle.set()
 

@@ -13,9 +13,8 @@ from typing import Protocol
 from remotemedia.base import Node
 from remotemedia.errors import TransientError
 from remotemedia.frames import Item, NodeSession
-from remotemedia.lanes.calling import Call
+from remotemedia.lanes.calling import Call, begin_interrupt
 from remotemedia.lanes.failures import describe, trace
-from remotemedia.lanes.loops import is_default
 from remotemedia.workers.link import Link, names_of
 from remotemedia.workers.messages import Head, Kind, write_failure
 from remotemedia.workers.work import Frame, Work
@@ -93,7 +92,7 @@ class Driver(Protocol):
     def start(self, stream: ChildStream) -> None:
         """Work on a stream on which nobody else works."""
 
-    def interrupt(self, stream: ChildStream) -> None:
+    def interrupt(self, stream: ChildStream, node: Node) -> None:
         """Tell its node that a client interrupts; none is told twice at a time."""
 
 
@@ -148,11 +147,9 @@ class Streams:
 
     def _interrupt(self, stream: ChildStream, epoch: int) -> None:
         stream.epoch = epoch
-        call = stream.call
-        if call is None or stream.interrupting or is_default(call.node.on_interrupt):
-            return
-        stream.interrupting = True
-        self._driver.interrupt(stream)
+        node = begin_interrupt(stream)
+        if node is not None:
+            self._driver.interrupt(stream, node)
 
     def _end(self, stream: ChildStream) -> None:
         stream.ended = True
