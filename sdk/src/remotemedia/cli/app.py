@@ -175,9 +175,9 @@ def run(
             "--output",
             "-o",
             metavar="OUT",
-            help="Where results go: events to .jsonl, audio to .wav, .flac, .ogg, .opus, .mp3. "
-            "May be given for both. For several inputs a folder, or a pattern such as "
-            "out/{stem}.flac. Without it events are printed.",
+            help="Where results go: events to .jsonl, audio to .wav, .flac, .ogg, .opus, "
+            ".webm, .mp3, .m4a. May be given for both. For several inputs a folder, or a pattern "
+            "such as out/{stem}.flac. Without it events are printed.",
         ),
     ] = None,
     jobs: Annotated[
