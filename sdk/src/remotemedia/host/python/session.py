@@ -191,12 +191,13 @@ class Session:
         """
         source, name = find_source(self.program.plan, node)
         value = checked(data)
+        now_us = self._shared.clock()
         stream = self.open_stream(owner, 0)
         if stream is None:
             text = f"the session has {MAX_STREAMS} streams, which is the most that it may have"
             raise fault(SERVER_FULL, text)
-        now_us = self._shared.clock()
-        pts_us = now_us - self._streams[stream].zero_us
+        # A stream that begins with it begins at zero.
+        pts_us = max(now_us - self._streams[stream].zero_us, 0)
         self.instance.push_data(now_us, stream, source, pts_us, value)
         self._settle()
         return name
