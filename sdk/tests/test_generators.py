@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from remotemedia import Node
+from remotemedia import Node, node
 from remotemedia.lanes import calling
 
 from .fakes import FakeFailure, frame
@@ -215,7 +215,9 @@ def test_one_that_waits_delays_no_other_stream(engine, lanes):
     engine.results([1, 2])
 
 
-def test_a_long_answer_passes(engine, lanes):
+def test_a_long_answer_passes(engine, lanes, monkeypatch):
+    monkeypatch.setattr(calling, "PACE_SECONDS", 0.0)
+
     class Reads(Node):
         async def process(self, audio):
             for word in range(5_000):
@@ -224,6 +226,37 @@ def test_a_long_answer_passes(engine, lanes):
     lanes(pipeline_of(Reads()))
     engine.push(frame(1, node="a"))
     assert said(engine.result(1)) == list(range(5_000))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_more_than_a_reader_may_take_at_once_is_slowed_down(
+    engine, lanes, monkeypatch, asynchronous
+):
+    monkeypatch.setattr(calling, "FREE_RESULTS", 5)
+    waited = []
+
+    async def later(seconds):
+        waited.append(seconds)
+
+    if asynchronous:
+        monkeypatch.setattr(calling.asyncio, "sleep", later)
+
+        @node
+        async def reads(audio):
+            for word in range(9):
+                yield [word, word]
+    else:
+        monkeypatch.setattr(calling.time, "sleep", waited.append)
+
+        @node
+        def reads(audio):
+            for word in range(9):
+                yield [word, word]
+
+    lanes(pipeline_of(reads))
+    engine.push(frame(1, node="a"))
+    assert len(engine.result(1)) == 18
+    assert waited == [calling.PACE_SECONDS] * 7
 
 
 def test_lists_count_by_what_is_in_them(engine, lanes, monkeypatch):

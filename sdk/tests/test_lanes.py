@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from remotemedia import AudioFrame, Node, Out, Pipeline, node
-from remotemedia.lanes import Lanes
+from remotemedia.lanes import Lanes, calling
 from remotemedia.lanes import lanes as lanes_module
 from remotemedia.lanes import registry as registry_module
 from remotemedia.lanes.calling import MAX_YIELDED
@@ -182,7 +182,9 @@ def test_generators_give_several_results(engine, lanes, asynchronous):
     assert values(engine.result(1)) == [{"first": 1}, 2, 3]
 
 
-def test_endless_generators_are_stopped(engine, lanes):
+def test_endless_generators_are_stopped(engine, lanes, monkeypatch):
+    monkeypatch.setattr(calling, "PACE_SECONDS", 0.0)
+
     @node
     def endless(audio):
         while True:

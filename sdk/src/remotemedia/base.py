@@ -90,11 +90,11 @@ class Node:
     result), an array (audio for what follows), a list of these, or None.
 
     What a generator yields leaves as it is yielded, and stays even if it fails later; `run` alone
-    gives all or nothing of a frame. It may yield 16,384 results a frame; with one more the frame
-    fails. When a client interrupts, or its session ends, it is closed at its next ``yield``: the
-    ``finally`` blocks run, and the next frame is processed as ever. One that waits for something
-    goes on until then, or for a second after the session's end where it is ``async def``;
-    `on_interrupt` may end the waiting.
+    gives all or nothing of a frame. It may yield 16,384 results a frame, in a session no more than
+    a thousand a second after the first 256; with one more the frame fails. When a client
+    interrupts, or its session ends, it is closed at its next ``yield``: the ``finally`` blocks run,
+    and the next frame is processed as ever. One that waits for something goes on until then, or for
+    a second after the session's end where it is ``async def``; `on_interrupt` may end the waiting.
 
     A node with several inputs or outputs names them in ``inputs`` and ``outputs``. It sees by
     ``session.port`` where a payload comes from, and returns ``Out("name", value)`` for an output;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import time
 import typing
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
@@ -15,6 +17,10 @@ from remotemedia.errors import NodeError
 from remotemedia.frames import AudioFrame, Item, NodeSession
 
 R = TypeVar("R")
+FREE_RESULTS = 256
+"""So many results a generator may yield for a frame as fast as it can."""
+PACE_SECONDS = 0.001
+"""Live it waits so long after each further one: who reads them must keep up, or is cut off."""
 MAX_YIELDED = 16_384
 """The most results that a generator may yield for one frame: with one more the frame fails, and the
 generator is closed. What it yielded before stays."""
@@ -87,7 +93,9 @@ def begin_interrupt(stream: Interruptible) -> Node | None:
 class Call(Generic[R]):
     """A node at work on one stream."""
 
-    __slots__ = ("_calling", "_give", "_plain", "_process", "_session", "begin", "node", "results")
+    __slots__ = (
+        "_calling", "_give", "_pace", "_plain", "_process", "_session", "begin", "node", "results",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -96,6 +104,8 @@ class Call(Generic[R]):
         session: NodeSession,
         results: Callable[[object], list[R]],
         give: Callable[[Item, list[R]], bool],
+        *,
+        paced: bool = True,
     ) -> None:
         """Prepare to call `node`.
 
@@ -106,6 +116,7 @@ class Call(Generic[R]):
             results: converts what it returns or yields.
             give: takes what it yields for a frame, as it comes; False when nobody wants more, so
                 that the generator is closed.
+            paced: whether somebody must keep up with what it yields.
         """
         self.node = node
         self._process = process_of(node)
@@ -113,6 +124,7 @@ class Call(Generic[R]):
         self._plain = calling.payload == "array" and not calling.takes_session
         self._session = session
         self._give = give
+        self._pace = PACE_SECONDS if paced else 0.0
         self.results = results
         """Converts what the node returned."""
         self.begin = cast(
@@ -162,6 +174,8 @@ class Call(Generic[R]):
                 count = self._yielded(value, item, count)
                 if count < 0:
                     break
+                if count > FREE_RESULTS and self._pace:
+                    time.sleep(self._pace)
         finally:
             values.close()
         return []
@@ -175,6 +189,8 @@ class Call(Generic[R]):
                 count = self._yielded(value, item, count)
                 if count < 0:
                     break
+                if count > FREE_RESULTS and self._pace:
+                    await asyncio.sleep(self._pace)
         finally:
             await values.aclose()
         return []

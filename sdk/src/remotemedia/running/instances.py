@@ -182,7 +182,12 @@ class Instance:
 
         results: Results[LaneValue] = Results(self._recipe.outputs, data)
         return Call(
-            node, self._calling, self._session, lambda value: [*results.of(value)], self._give
+            node,
+            self._calling,
+            self._session,
+            lambda value: [*results.of(value)],
+            self._give,
+            paced=False,
         )
 
     def _succeeded(self, item: LaneItem, results: list[LaneResult]) -> LaneDone:

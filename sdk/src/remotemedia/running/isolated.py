@@ -85,7 +85,8 @@ class IsolatedInstance:
         """By frame, what a generator yielded where that waits for its end."""
         self._began = 0
         self._working: Future[None] = Future()
-        work = Work(session.pipeline, session.node, node, Calling.of(node), sorting)
+        calling = Calling.of(node)
+        work = Work(session.pipeline, session.node, node, calling, sorting, paced=False)
         self._worker = Worker(work, self._completed, LIMITS)
         self._worker.start()
         self._stream = self._worker.stream(

@@ -73,7 +73,8 @@ class ChildStream:
                 send(item.token, results)
             return True
 
-        self.call = Call(node, self.work.calling, self.session, self.work.results, give)
+        work = self.work
+        self.call = Call(node, work.calling, self.session, work.results, give, paced=work.paced)
         return self.call
 
     def last_steps(self, node: Node) -> list[Callable[[], object]]:

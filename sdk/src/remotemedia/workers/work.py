@@ -21,6 +21,7 @@ class Work:
         calling: how it is called.
         results: makes what it returns into a list of results: text, audio, anything picklable, or
             pairs of a port's name and one of these. It travels too, so it must be picklable.
+        paced: whether somebody must keep up with what it yields.
     """
 
     pipeline: str
@@ -28,6 +29,7 @@ class Work:
     node: Node
     calling: Calling
     results: Callable[[object], list[object]]
+    paced: bool = True
 
 
 @dataclass(slots=True)  # frozen ones take thrice as long to make
