@@ -378,7 +378,8 @@ class Pipeline:
     def stream(self, source: object = ..., /) -> AsyncGenerator[Event, None]:
         """Run over a source, giving events as they come: those of a session, and `AudioEvent`.
 
-        The run waits for its reader, and ends when the iterator is closed.
+        What a node yields comes as it is yielded. The run waits for its reader, and ends when the
+        iterator is closed.
 
         Args:
             source: what `run` takes, or an async iterator of arrays or values.

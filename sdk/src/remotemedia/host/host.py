@@ -269,7 +269,7 @@ class EngineHost:
             elif told["kind"] == "session_started":
                 self._counts["started"] += 1
             elif told["kind"] == "interrupted":
-                self._lanes.interrupt(session, told.get("epoch", 0))
+                self._lanes.interrupt(session, told["epoch"])
             elif told["kind"] == "session_ended":
                 self._counts["ended"] += 1
                 self._lanes.end_session(session)
