@@ -80,6 +80,7 @@ async def test_finish_waits_for_what_is_still_said(server, voice):
             saying.append(asyncio.ensure_future(voice.put(said)))
 
         server.replies["flush"] = flush
+        await session.send((np.zeros(960, np.float32), RATE))
         await session.finish()
         events = await gathered(session)
     heard = np.concatenate([each.samples for each in events])
