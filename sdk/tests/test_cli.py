@@ -278,6 +278,7 @@ async def test_call_names_who_takes_data_where_there_are_several(run, server, to
         ({"input": "data"}, [], '"p" takes data. Give it some: --input'),
         ({"input": "data"}, ["tone"], '"p" takes data and no audio. Give it some: --input'),
         ({"input": "audio"}, ["-i", "1"], '"p" takes no data. Give an audio file'),
+        ({"mic": "audio", "input": "data"}, ["-i", "1"], '"p" takes audio, too. Give an audio'),
         ({"input": "any"}, [], 'nothing to send to "p". Give an audio file, or `mic`. Data'),
         ({"input": "audio"}, [], 'nothing to send to "p". Give an audio file, or `mic`.'),
     ],
@@ -289,6 +290,23 @@ async def test_call_says_what_a_pipeline_takes(run, server, tone, ports, given, 
     assert code == exits.USAGE
     assert words in err
     assert server.offers == []
+
+
+async def test_call_ends_when_data_is_refused(run, server):
+    server.pipelines = [taking("p", left="data", right="data")]
+    data = {"code": "RM-1003", "message": "say which node", "field": "node"}
+    server.replies["input"] = {"type": "error", "data": data}
+    code, _, err = await asyncio.to_thread(run, "call", server.url, "--input", "x")
+    assert code == exits.FAILED
+    assert "say which node" in err
+
+
+async def test_call_leaves_audio_to_others_where_it_joins(run, server, monkeypatch):
+    monkeypatch.setattr(session_module, "QUIET_DATA_SECONDS", 0.1)
+    server.pipelines = [taking("p", mic="audio", words="data")]
+    came = taken(server)
+    code, _, _ = await asyncio.to_thread(run, "call", f"{server.url}/p", "-i", "1", "--join", "s_1")
+    assert (code, came) == (0, [(None, 1)])
 
 
 @pytest.mark.parametrize("list_", [None, [], [{"name": "p"}], 7, [taking("p"), taking("q")]])

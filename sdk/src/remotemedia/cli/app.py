@@ -107,9 +107,13 @@ def serve(
 @app.command()
 def call(
     url: Annotated[str, typer.Argument(help="http://HOST:PORT/PIPELINE")],
-    file: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILE|mic]", help="Any audio file, or the microphone."),
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE|mic]...",
+            help="Any audio file, or the microphone; several go at once, a track each, to the "
+            "sources of the pipeline in their order.",
+        ),
     ] = None,
     inputs: Annotated[
         list[str] | None,
@@ -149,8 +153,10 @@ def call(
     from remotemedia.cli.call import call as run_call
 
     with as_exit_code():
-        microphone = file == MICROPHONE and not Path(MICROPHONE).exists()
-        audio = file if file is None or microphone else Path(file)
+        microphone = not Path(MICROPHONE).exists()
+        audio = tuple(
+            each if each == MICROPHONE and microphone else Path(each) for each in files or ()
+        )
         given = tuple(inputs or ())
         options = CallOptions(url, audio, as_json, fast, join, not insecure, output, given)
         asyncio.run(run_call(options, Console()))

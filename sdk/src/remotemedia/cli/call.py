@@ -24,7 +24,7 @@ from remotemedia.client.session import Session, connect
 from remotemedia.client.signaling import Target, ask_what_it_takes
 from remotemedia.client.track import RATE
 from remotemedia.devices import Microphone
-from remotemedia.errors import ConnectionLost
+from remotemedia.errors import ConnectionLost, RemoteMediaError
 from remotemedia.formats import AudioFormat
 from remotemedia.running.events import AudioEvent
 from remotemedia.running.inputs import Value
@@ -42,7 +42,7 @@ class CallOptions:
 
     Attributes:
         url: the pipeline's.
-        audio: a file, `MICROPHONE`, which is sent until Ctrl-C, or None.
+        audio: files or `MICROPHONE`, which is sent until Ctrl-C: a track each.
         as_json: print messages as they are.
         fast: send faster than real time.
         join: a session to enter.
@@ -52,7 +52,7 @@ class CallOptions:
     """
 
     url: str
-    audio: Path | str | None
+    audio: tuple[Path | str, ...] = ()
     as_json: bool = False
     fast: bool = False
     join: str | None = None
@@ -62,7 +62,7 @@ class CallOptions:
 
 
 async def call(options: CallOptions, output: Console) -> None:
-    """Send data, then the file or what is heard, and print what comes back.
+    """Send data, then the files or what is heard, and print what comes back.
 
     Raises:
         WrongUse: there is nothing to send, or the pipeline takes nothing of the kind.
@@ -70,21 +70,23 @@ async def call(options: CallOptions, output: Console) -> None:
     """
     check_output(options.output, fast=options.fast)
     takes = await ask_what_it_takes(Target.parse(options.url), verify_tls=options.verify_tls)
-    check(takes, audio=options.audio is not None, data=bool(options.inputs))
+    audio, data = bool(options.audio), bool(options.inputs)
+    check(takes, audio=audio, data=data, joins=options.join is not None)
     inputs = [read_input(text, takes) for text in options.inputs]
-    source = _source(options.audio)
+    source = _All([_source(each) for each in options.audio])
     with _progress(output, hidden=options.as_json) as progress:
         task = progress.add_task("connecting", total=source.seconds)
         async with connect(
             options.url,
             join=options.join,
             fast=options.fast,
-            listen_only=options.audio is None,
+            listen_only=not options.audio,
+            tracks=len(options.audio) or 1,
             verify_tls=options.verify_tls,
         ) as session:
             progress.update(task, description=source.doing)
             printer = Printer(options.as_json, output, session)
-            heard = Hearers(options.output, session.audio_format, play=options.audio == MICROPHONE)
+            heard = Hearers(options.output, session.audio_format, play=MICROPHONE in options.audio)
             sender = asyncio.create_task(
                 _send(session, inputs, source, lambda sent: progress.update(task, completed=sent))
             )
@@ -105,12 +107,16 @@ async def call(options: CallOptions, output: Console) -> None:
 
 
 async def _send(
-    session: Session, inputs: Sequence[Given], source: _Source, told: Callable[[float], None]
+    session: Session, inputs: Sequence[Given], source: _All, told: Callable[[float], None]
 ) -> None:
-    for given in inputs:
-        await session.input(given.data, given.node)
-    await source.send(session, told)
-    await session.finish()
+    try:
+        for given in inputs:
+            await session.input(given.data, given.node)
+        await source.send(session, told)
+        await session.finish()
+    except RemoteMediaError:
+        await session.close()  # else the events would go on
+        raise
 
 
 class Printer:
@@ -151,28 +157,41 @@ class Printer:
 
 
 class _Source(Protocol):
-    """What is sent."""
+    """What is sent as a track."""
 
     @property
     def doing(self) -> str: ...
     @property
     def seconds(self) -> float | None: ...
 
-    async def send(self, session: Session, told: Callable[[float], None]) -> None: ...
+    async def send(self, session: Session, track: int, told: Callable[[float], None]) -> None: ...
 
 
-def _source(audio: Path | str | None) -> _Source:
-    if audio is None:
-        return _Nothing()
+def _source(audio: Path | str) -> _Source:
     return _Heard() if isinstance(audio, str) else _File(audio)
 
 
-class _Nothing:
-    doing = "waiting"
-    seconds = None
+class _All:
+    """All tracks at once; perhaps there is none."""
+
+    def __init__(self, sources: Sequence[_Source]) -> None:
+        """Say of the longest how long it is, where all say."""
+        self._sources = sources
+        self.doing = sources[0].doing if sources else "waiting"
+        known = [each.seconds for each in sources if each.seconds is not None]
+        self.seconds = max(known) if known and len(known) == len(sources) else None
 
     async def send(self, session: Session, told: Callable[[float], None]) -> None:
-        """Send no audio."""
+        """Send them to their ends."""
+        furthest = 0.0
+
+        def tell(sent: float) -> None:
+            nonlocal furthest
+            furthest = max(furthest, sent)
+            told(furthest)
+
+        tracks = [each.send(session, number, tell) for number, each in enumerate(self._sources)]
+        await asyncio.gather(*tracks)
 
 
 class _File:
@@ -185,9 +204,9 @@ class _File:
         self.seconds = file.seconds
         file.close()
 
-    async def send(self, session: Session, told: Callable[[float], None]) -> None:
+    async def send(self, session: Session, track: int, told: Callable[[float], None]) -> None:
         """Send it to its end."""
-        await session.send_file(self._path, lambda sent, _: told(sent))
+        await session.send_file(self._path, lambda sent, _: told(sent), track=track)
 
 
 class _Heard:
@@ -197,7 +216,7 @@ class _Heard:
     def __init__(self) -> None:
         self._microphone = Microphone(None, AudioFormat(RATE))
 
-    async def send(self, session: Session, told: Callable[[float], None]) -> None:
+    async def send(self, session: Session, track: int, told: Callable[[float], None]) -> None:
         """Send what is heard, until Ctrl-C: that ends the sending, and what is left comes back."""
         loop = asyncio.get_running_loop()
         microphone = self._microphone
@@ -209,7 +228,7 @@ class _Heard:
             pieces = microphone.pieces(None)
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
                 if not isinstance(piece, Value) and piece.size:
-                    await session.send((piece, microphone.format.rate))
+                    await session.send((piece, microphone.format.rate), track=track)
                     sent += int(piece.shape[-1])
                     told(sent / microphone.format.rate)
         finally:

@@ -37,8 +37,10 @@ def read_input(text: str, takes: Takes | None) -> Given:
     return Given(_value(text))
 
 
-def check(takes: Takes | None, *, audio: bool, data: bool) -> None:
-    """Check that there is something to send, and that the pipeline takes it.
+def check(takes: Takes | None, *, audio: bool, data: bool, joins: bool = False) -> None:
+    """Check that there is something to send, and that the pipeline takes it and needs no more.
+
+    Who joins a session may leave audio to the others.
 
     Raises:
         WrongUse: it is not so; the error says what to give instead.
@@ -51,6 +53,8 @@ def check(takes: Takes | None, *, audio: bool, data: bool) -> None:
         raise WrongUse(f'"{takes.name}" takes no data.', hint="Give an audio file, or `mic`.")
     elif audio and not takes.audio:
         raise WrongUse(f'"{takes.name}" takes data and no audio.', hint=_EXAMPLE)
+    elif data and takes.needs_audio and not audio and not joins:
+        raise WrongUse(f'"{takes.name}" takes audio, too.', hint="Give an audio file, or `mic`.")
     elif not audio and not data:
         if takes.audio:
             other = " Data goes by --input." if takes.data else ""

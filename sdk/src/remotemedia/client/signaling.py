@@ -76,11 +76,13 @@ class Takes:
         name: the pipeline's.
         audio: whether it takes audio.
         data: who takes data.
+        needs_audio: whether who opens a session must send audio.
     """
 
     name: str
     audio: bool
     data: tuple[str, ...]
+    needs_audio: bool
 
 
 async def ask_what_it_takes(target: Target, *, verify_tls: bool = True) -> Takes | None:
@@ -100,7 +102,8 @@ async def ask_what_it_takes(target: Target, *, verify_tls: bool = True) -> Takes
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, TypeError, KeyError):
         return None
     data = tuple(id_ for id_, kind in kinds.items() if kind in {"data", "any"})
-    return Takes(name, any(kind != "data" for kind in kinds.values()), data)
+    audio = any(kind != "data" for kind in kinds.values())
+    return Takes(name, audio, data, "audio" in kinds.values())
 
 
 async def send_offer(
