@@ -45,4 +45,4 @@ pub use participant::{MAX_CONTROL_WAITING, MAX_TRACKS, OFFER_INTERVAL, OFFERS_AT
 pub use publish::result_body;
 pub use sessions::Sessions;
 pub use stats::{ParticipantStats, SessionStats, StreamStats, VoiceStats};
-pub use voice::MAX_WAITING;
+pub use voice::{MAX_ANSWER, MAX_WAITING};

@@ -8,7 +8,8 @@
 //! - What Python nodes make may be made much faster. It waits here, and the senders get no more of it
 //!   than they have room for. When more than [`MAX_WAITING`] waits, the nodes that made it are held:
 //!   frames for them stay in their mailboxes, where the oldest goes when there are too many. What they
-//!   are working on is taken still, so that a long answer is never cut.
+//!   are working on is taken still, so that a long answer is not cut, until [`MAX_ANSWER`] waits: the
+//!   newest goes then, counted.
 //! - Nobody is waited for who does not hear: before the connection is up, or after it has gone.
 //!   Audio that nobody hears is gone at once.
 
@@ -32,6 +33,10 @@ use crate::sessions::Sessions;
 
 /// Finished audio of Python nodes that waits to be heard; when there is more, they are held.
 pub const MAX_WAITING: Duration = Duration::from_secs(10);
+
+/// The most of it that waits of one source, whatever a node that is held yields on: further audio is
+/// lost.
+pub const MAX_ANSWER: Duration = Duration::from_secs(300);
 
 /// Where audio leaves a session's graph.
 pub(crate) struct Sink {
@@ -65,20 +70,41 @@ pub(crate) struct Waiting {
     owner: Key,
     stream: StreamId,
     frames: VecDeque<AudioFrame>,
+    /// Samples a channel of all frames.
+    samples: usize,
     /// Samples a channel of the first frame that have gone.
     gone: usize,
 }
 
 impl Waiting {
     fn duration(&self) -> Duration {
-        let of = |frame: &AudioFrame| {
-            let format = frame.meta.format;
-            let samples = frame.samples.len() / format.channels.get();
-            format.rate.micros_of(samples as u64)
-        };
-        // What has gone of the first is left out of account: it is less than what it holds.
-        Duration::from_micros(self.frames.iter().map(of).sum())
+        let format = self.frames.front().map(|frame| frame.meta.format);
+        let us =
+            format.map_or(0, |format| format.rate.micros_of((self.samples - self.gone) as u64));
+        Duration::from_micros(us)
     }
+
+    fn push(&mut self, frame: AudioFrame) {
+        self.samples += length(&frame);
+        self.frames.push_back(frame);
+    }
+
+    fn pop(&mut self) {
+        if let Some(frame) = self.frames.pop_front() {
+            self.samples -= length(&frame);
+        }
+        self.gone = 0;
+    }
+
+    fn clear(&mut self) {
+        self.frames.clear();
+        (self.samples, self.gone) = (0, 0);
+    }
+}
+
+/// Samples a channel.
+fn length(frame: &AudioFrame) -> usize {
+    frame.samples.len() / frame.meta.format.channels.get()
 }
 
 /// A participant's outgoing stream.
@@ -226,10 +252,23 @@ impl Sessions {
             let known = session.waiting.iter().position(|waiting| waiting.source == source);
             let waiting = known.unwrap_or_else(|| {
                 let frames = VecDeque::new();
-                session.waiting.push(Waiting { source, owner, stream, frames, gone: 0 });
+                session.waiting.push(Waiting {
+                    source,
+                    owner,
+                    stream,
+                    frames,
+                    samples: 0,
+                    gone: 0,
+                });
                 session.waiting.len() - 1
             });
-            session.waiting[waiting].frames.push_back(frame.clone());
+            let waiting = &mut session.waiting[waiting];
+            if waiting.duration() >= MAX_ANSWER {
+                let us = frame.meta.format.rate.micros_of(length(frame) as u64);
+                self.audio_lost += Duration::from_micros(us);
+                return;
+            }
+            waiting.push(frame.clone());
             self.feed(now, key);
             return;
         }
@@ -268,7 +307,7 @@ impl Sessions {
     fn feed_source(&mut self, now: Micros, key: Key, waiting: &mut Waiting, all: &[Key]) {
         while let Some(frame) = waiting.frames.front() {
             let format = frame.meta.format;
-            let total = frame.samples.len() / format.channels.get();
+            let total = length(frame);
             let mut room = None;
             for hearer in all {
                 if let Some(sender) = self.hearer(key, *hearer, waiting.owner) {
@@ -276,11 +315,7 @@ impl Sessions {
                     room = Some(room.map_or(its, |room: usize| room.min(its)));
                 }
             }
-            let Some(room) = room else {
-                waiting.frames.clear();
-                waiting.gone = 0;
-                return;
-            };
+            let Some(room) = room else { return waiting.clear() };
             let end = total.min(waiting.gone.saturating_add(room));
             if end > waiting.gone {
                 for hearer in all {
@@ -299,8 +334,7 @@ impl Sessions {
                 waiting.gone = end;
                 return;
             }
-            waiting.gone = 0;
-            waiting.frames.pop_front();
+            waiting.pop();
         }
     }
 

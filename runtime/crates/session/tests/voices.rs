@@ -8,7 +8,7 @@ use common::{Path, Wish, World, echo, energy, ms, talker};
 use remotemedia_core::{ErrorCode, Micros, ReceptionReport};
 use remotemedia_executor::NodeValue;
 use remotemedia_peer::sdp::Direction;
-use remotemedia_session::{LaneWork, MAX_WAITING, VoiceStats};
+use remotemedia_session::{LaneWork, MAX_ANSWER, MAX_WAITING, VoiceStats};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -155,6 +155,23 @@ fn a_node_that_makes_too_much_waits() {
         errors.iter().all(|error| error.json["data"]["code"] == ErrorCode::NodeOverrun.as_str())
     );
     assert!(!errors.is_empty());
+}
+
+#[test]
+fn an_answer_without_an_end_is_cut() {
+    let mut world = World::new(9);
+    world.python = Box::new(|work| {
+        let second = || NodeValue::Audio { channels: 1, samples: vec![0.1; 16_000].into() };
+        let seconds = if work.meta.seq == 50 { 400 } else { 0 };
+        Some(Ok(std::iter::repeat_with(second).take(seconds).collect()))
+    });
+    let client = world.open(&talker(), Wish::whistling(440.0));
+    world.run(2 * SECOND);
+    let waiting_ms = stats(&mut world, client).waiting_ms;
+    let most_ms = MAX_ANSWER.as_secs_f64() * 1e3;
+    assert!(waiting_ms > most_ms - 2_000.0 && waiting_ms <= most_ms, "{waiting_ms}");
+    let lost = world.server.losses().audio_packets;
+    assert!((99 * 50..=100 * 50).contains(&lost), "{lost}");
 }
 
 #[test]
