@@ -91,6 +91,29 @@ async def test_audio_arrives_as_loud_as_it_is(server):
     assert np.mean(middle) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
+async def test_several_tracks_go_out_side_by_side(server):
+    async with connect(server.url, tracks=2, fast=True) as session:
+        sound = np.full(24000, 0.1, np.float32)
+        await asyncio.gather(
+            session.send((sound, 48000)), session.send((sound[:12000], 48000), track=1)
+        )
+        await session.finish()
+        assert session.sent_seconds == pytest.approx(0.8, abs=0.03)
+        with pytest.raises(ParameterError, match="no track 2: the session sends 2"):
+            await session.send(sound, track=2)
+        with pytest.raises(ParameterError, match="no track -1"):
+            await session.send(sound, track=-1)
+    sdp = server.offers[0]["sdp"]
+    assert sdp.count("m=audio") == 2
+    assert (sdp.count("a=sendrecv"), sdp.count("a=sendonly")) == (1, 1), "audio comes back once"
+    # 1.35 s and what the last frames are filled up with; aiortc keeps some of the end.
+    assert 48000 * 1.2 < server.samples <= 48000 * 1.4
+    for number in (0, 17):
+        with pytest.raises(ParameterError, match=f"{number} tracks"):
+            async with connect(server.url, tracks=number):
+                pass
+
+
 async def test_a_second_copy_is_left_out(server):
     twice = server.result("speech_started", 10.0, {"probability": 0.9})
     server.on_open = [("results", twice), ("live", twice)]
@@ -210,7 +233,7 @@ async def test_a_connection_that_never_comes_about(server, monkeypatch):
 
 
 async def test_a_connection_that_closes_before_it_is_open(server):
-    session = session_module.Session(Target.parse(server.url), listen_only=True)
+    session = session_module.Session(Target.parse(server.url), tracks=0)
     session._inbox.end()
     with pytest.raises(ConnectionLost, match="before it was open"):
         await session.open()

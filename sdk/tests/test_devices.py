@@ -243,7 +243,7 @@ async def test_a_call_sends_what_is_heard_until_ctrl_c(sounds, server, monkeypat
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(sounds, "InputStream", lambda **rest: Ending(sounds, **rest))
-    await call(CallOptions(f"{server.url}/mic", MICROPHONE, as_json=True), output)
+    await call(CallOptions(f"{server.url}/mic", (MICROPHONE,), as_json=True), output)
     (stream,) = sounds.streams
     assert stream.settings["samplerate"] == 48000
     assert stream.calls == ["start", "abort", "close"]
@@ -271,7 +271,7 @@ async def test_a_call_by_microphone_plays_what_comes_back(sounds, server, monkey
 
     server.replies["flush"] = flush
     monkeypatch.setattr(sounds, "InputStream", lambda **rest: Ending(sounds, **rest))
-    await call(CallOptions(server.url, MICROPHONE), Console(file=io.StringIO(), width=200))
+    await call(CallOptions(server.url, (MICROPHONE,)), Console(file=io.StringIO(), width=200))
     await asyncio.gather(*saying)
     _, speaker = sounds.streams
     assert speaker.settings["samplerate"] == 48000

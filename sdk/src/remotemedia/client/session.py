@@ -48,6 +48,8 @@ QUIET_AUDIO_SECONDS = 1.0
 """Where the pipeline sends audio: once nothing audible came for so long, it has said everything."""
 MAX_TAIL_SECONDS = 30.0
 """How long that, or results of data, are waited for, unless `Session.finish` is told otherwise."""
+MAX_TRACKS = 16
+"""Tracks that a session may send: as many as a pipeline may have sources."""
 LIVE_LIFETIME_MS = 250
 """How long a result on the channel `live` is sent again before it is given up."""
 
@@ -73,20 +75,21 @@ class Session:
         *,
         rate: int = SPEECH_RATE,
         speed: float = 1.0,
-        listen_only: bool = False,
+        tracks: int = 1,
         hear: bool = True,
     ) -> None:
-        """Prepare. Use `connect`."""
+        """Prepare. Use `connect`; `tracks` is 0 for who only listens."""
         self.rate = rate
         self._hear = hear
         self._hearing: Hearing | None = None
         self._returned: MediaStreamTrack | None = None
         self._target = target
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._track = None if listen_only else AudioTrack(speed)
+        self._tracks = [AudioTrack(speed) for _ in range(tracks)]
         self._silent = "this participant only listens."
-        self._gave_audio = self._gave_data = False
-        self._converter = Converter()
+        self._gave_audio: set[int] = set()
+        self._gave_data = False
+        self._converters = [Converter() for _ in range(tracks)]
         self._inbox = Inbox()
         self._open = asyncio.Event()
         self._ids = itertools.count(1)
@@ -125,45 +128,52 @@ class Session:
 
     @property
     def sent_seconds(self) -> float:
-        """How much audio has gone out, in seconds."""
-        return self._track.sent / RATE if self._track else 0.0
+        """How much audio has gone out, in seconds, by the track with the most."""
+        return max((track.sent for track in self._tracks), default=0) / RATE
 
-    async def send(self, audio: Audio) -> None:
+    async def send(self, audio: Audio, *, track: int = 0) -> None:
         """Send audio; waits while more than a second of it is still to go.
 
         Args:
             audio: float samples ``(n,)`` or ``(channels, n)`` from -1.0 to 1.0 at `rate`, or
                 ``(array, rate)``, or an `AudioFrame`. Channels are averaged.
+            track: which of the session's tracks carries it: see `connect`.
 
         Raises:
-            ParameterError: it is no audio.
+            ParameterError: it is no audio, or there is no such track.
             ConnectionLost: the connection has broken.
         """
-        with self._sending() as track:
-            await track.put(self._converter.convert(audio, self.rate))
+        with self._sending(track) as sending:
+            await sending.put(self._converters[track].convert(audio, self.rate))
 
     async def send_file(
-        self, path: str | Path, progress: Callable[[float, float | None], None] | None = None
+        self,
+        path: str | Path,
+        progress: Callable[[float, float | None], None] | None = None,
+        *,
+        track: int = 0,
     ) -> None:
         """Send a file of any kind that PyAV reads.
 
         Args:
             path: the file.
             progress: called with the seconds sent, and the file's length where it is known.
+            track: which of the session's tracks carries it: see `connect`.
 
         Raises:
             MediaFileError: it cannot be read or holds no audio.
+            ParameterError: there is no such track.
             ConnectionLost: the connection has broken.
         """
         file = await asyncio.to_thread(AudioFile, Path(path))
         try:
             blocks = file.blocks()
-            began = self.sent_seconds
-            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
-                with self._sending() as track:
-                    await track.put(block)
-                if progress is not None:
-                    progress(self.sent_seconds - began, file.seconds)
+            with self._sending(track) as sending:
+                began = sending.sent
+                while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+                    await sending.put(block)
+                    if progress is not None:
+                        progress((sending.sent - began) / RATE, file.seconds)
         finally:
             file.close()
 
@@ -204,11 +214,7 @@ class Session:
         Raises:
             ConnectionLost: the connection has broken.
         """
-        if self._track is not None and self._gave_audio:
-            with self._sending() as track:
-                await track.put(self._converter.flush())
-                await track.put(np.zeros(int(RATE * TAIL_SECONDS), np.int16))
-                await track.drain()
+        await asyncio.gather(*map(self._finish_track, sorted(self._gave_audio)))
         with contextlib.suppress(RemoteMediaError, asyncio.TimeoutError):
             await self.control("flush")
         quiet, most = QUIET_SECONDS, MAX_QUIET_SECONDS
@@ -263,11 +269,11 @@ class Session:
         peer.add_listener("connectionstatechange", self._on_state)
         peer.add_listener("track", self._on_track)
         # Whether audio is taken and comes back is the answer's to say.
-        ours: RTCRtpTransceiver | None = None
-        if self._track is not None:
-            both = "sendrecv" if self._hear else "sendonly"
-            ours = peer.addTransceiver(self._track, direction=both)
-        elif self._hear:
+        ours: list[RTCRtpTransceiver] = []
+        for track in self._tracks:
+            both = "sendrecv" if self._hear and not ours else "sendonly"
+            ours.append(peer.addTransceiver(track, direction=both))
+        if self._hear and not ours:
             peer.addTransceiver("audio", direction="recvonly")
         results = peer.createDataChannel("results")
         results.add_listener("open", self._open.set)
@@ -285,8 +291,12 @@ class Session:
         self._id, self._pc_id = answer.session_id, answer.pc_id
         self._participant = answer.participant or ""
         await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
-        if ours is not None and ours.currentDirection not in {"sendonly", "sendrecv"}:
-            self._track, self._silent = None, "the pipeline takes no audio: use `input`."
+        taken = [each.currentDirection in {"sendonly", "sendrecv"} for each in ours]
+        self._tracks = [
+            track for track, is_taken in zip(self._tracks, taken, strict=True) if is_taken
+        ]
+        if ours and not self._tracks:
+            self._silent = "the pipeline takes no audio: use `input`."
         if self._returned is not None:
             put = self._inbox.put_audio
             self._hearing = Hearing(self._returned, answer.sdp, self._id, put)
@@ -303,8 +313,7 @@ class Session:
         """Leave the session."""
         self._closing = True
         self._inbox.end()
-        if self._track is not None:
-            self._track.stop()
+        self._stop_sending()
         if self._hearing is not None:
             await self._hearing.stop()
         await self._peer.close()
@@ -333,13 +342,25 @@ class Session:
         while not self._inbox.ended:
             await self._inbox.changed()
 
+    async def _finish_track(self, track: int) -> None:
+        with self._sending(track) as sending:
+            await sending.put(self._converters[track].flush())
+            await sending.put(np.zeros(int(RATE * TAIL_SECONDS), np.int16))
+            await sending.drain()
+
     @contextlib.contextmanager
-    def _sending(self) -> Iterator[AudioTrack]:
-        if self._track is None:
+    def _sending(self, track: int) -> Iterator[AudioTrack]:
+        if not self._tracks:
             raise ConnectionLost(self._silent, code="RM-2005")
-        self._gave_audio = True
+        if not 0 <= track < len(self._tracks):
+            raise ParameterError(
+                f"there is no track {track}: the session sends {len(self._tracks)}.",
+                field="track",
+                hint="Say connect(url, tracks=...) how many there shall be.",
+            )
+        self._gave_audio.add(track)
         try:
-            yield self._track
+            yield self._tracks[track]
         except MediaStreamError:
             raise ConnectionLost("the connection is closed.") from None
 
@@ -382,8 +403,8 @@ class Session:
         self._stop_sending()
 
     def _stop_sending(self) -> None:
-        if self._track is not None:
-            self._track.stop()
+        for track in self._tracks:
+            track.stop()
 
 
 @asynccontextmanager
@@ -394,6 +415,7 @@ async def connect(
     rate: int = SPEECH_RATE,
     fast: bool = False,
     listen_only: bool = False,
+    tracks: int = 1,
     hear: bool = True,
     verify_tls: bool = True,
 ) -> AsyncIterator[Session]:
@@ -408,7 +430,9 @@ async def connect(
                 print(event)
 
     Where the pipeline has an `AudioSink`, audio comes back: read the events while you send. Where
-    it takes data, send that with ``await session.input({"text": "hi"})``.
+    it takes data, send that with ``await session.input({"text": "hi"})``. Where it has several
+    sources of audio, each is a track: ``connect(url, tracks=2)`` and ``session.send(audio,
+    track=1)``, in the order in which the pipeline names its sources.
 
     Args:
         url: where the pipeline is served, ``http://host:port/name``; without a name it is the
@@ -418,16 +442,23 @@ async def connect(
         fast: send faster than real time (20 times); results are about media time and stay the
             same, but Python nodes may not keep up.
         listen_only: send no audio, to hear of a session that is joined, or to send data alone.
+        tracks: how many tracks are sent, 1 to 16.
         hear: take the audio that the pipeline sends back; False leaves it out.
         verify_tls: whether the server's certificate must be trusted.
 
     Raises:
+        ParameterError: there are too many tracks.
         ServerUnreachable: nobody answers at the URL.
         ServerRefused: the server says no; the error has its code and words.
         ConnectionLost: no connection came about.
     """
     speed = FAST if fast else 1.0
-    session = Session(Target.parse(url), rate=rate, speed=speed, listen_only=listen_only, hear=hear)
+    if not 1 <= tracks <= MAX_TRACKS:
+        raise ParameterError(
+            f"{tracks} tracks cannot be sent: 1 to {MAX_TRACKS} can.", field="tracks"
+        )
+    tracks = 0 if listen_only else tracks
+    session = Session(Target.parse(url), rate=rate, speed=speed, tracks=tracks, hear=hear)
     try:
         await session.open(join=join, verify_tls=verify_tls)
         yield session
