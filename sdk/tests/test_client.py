@@ -106,8 +106,8 @@ async def test_several_tracks_go_out_side_by_side(server):
     sdp = server.offers[0]["sdp"]
     assert sdp.count("m=audio") == 2
     assert (sdp.count("a=sendrecv"), sdp.count("a=sendonly")) == (1, 1), "audio comes back once"
-    # 1.35 s and what the last frames are filled up with; aiortc keeps some of the end.
-    assert 48000 * 1.2 < server.samples <= 48000 * 1.4
+    # The longer one alone has 0.8 s; aiortc keeps some of the end of each.
+    assert 48000 < server.samples <= 48000 * 1.4
     for number in (0, 17):
         with pytest.raises(ParameterError, match=f"{number} tracks"):
             async with connect(server.url, tracks=number):
