@@ -11,6 +11,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from remotemedia import Pipeline, node
 from remotemedia.host.python.hearing import (
+    MAX_ANSWER_US,
     MAX_WAITING_US,
     Hearing,
     Sink,
@@ -95,6 +96,18 @@ def test_nodes_that_make_too_much_are_held_until_there_is_room():
     world.run(1_000 * MS)
     assert world.hearing.waiting_us <= MAX_WAITING_US
     assert world.holds == [True, False]
+
+
+def test_an_answer_without_end_loses_its_newest():
+    world = World(AHEAD, one=1)
+    for _ in range(MAX_ANSWER_US // 20_000_000):
+        world.take("one", seconds(20))
+    world.take("one", seconds(20))
+    waiting = world.hearing.waiting_us
+    assert waiting >= MAX_ANSWER_US
+    world.take("one", seconds(1))
+    assert world.hearing.waiting_us == waiting
+    assert (world.hearing.take_lost(), world.hearing.take_lost()) == (50, 0)
 
 
 def test_nobody_is_waited_for_who_does_not_hear():

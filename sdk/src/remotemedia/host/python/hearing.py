@@ -4,7 +4,8 @@ What a native kind of node makes comes as fast as it is heard: it goes to the mi
 lose the oldest of too much. What Python nodes make may be made much faster: it waits here, and the
 mixers get no more of it than all who hear it have room for. When more than `MAX_WAITING_US` waits,
 the nodes that made it are held: frames for them stay in their mailboxes. What they are working on
-is taken still, so that a long answer is never cut. Audio that nobody hears is gone at once.
+is taken still, so that a long answer is not cut, until `MAX_ANSWER_US` waits: the newest goes then,
+counted. Audio that nobody hears is gone at once.
 
 It reads no clock and does nothing by itself.
 """
@@ -19,7 +20,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from remotemedia.frames import Samples
-from remotemedia.host.python.mixing import RATE
+from remotemedia.host.python.mixing import FRAME_US, RATE
 from remotemedia.host.python.pacing import SourceId
 from remotemedia.host.python.resampling import Resampler
 from remotemedia.twin.kinds import SINK, PythonNode
@@ -27,6 +28,9 @@ from remotemedia.twin.plan import Plan
 
 MAX_WAITING_US = 10_000_000
 """Finished audio of Python nodes that waits to be heard; when there is more, they are held."""
+MAX_ANSWER_US = 300_000_000
+"""The most of it that waits of one source, whatever a node that is held yields on: further audio is
+lost."""
 MOST_CHANNELS = 2
 """Of what is sent; audio of more is mixed down to one."""
 
@@ -151,6 +155,7 @@ class Hearing(Generic[Owner]):
         self._hearers = hearers
         self._hold = hold
         self._held = False
+        self._lost_us = self._counted = 0
         self._outlets: dict[SourceId, _Outlet[Owner]] = {}
 
     @property
@@ -173,9 +178,18 @@ class Hearing(Generic[Owner]):
             if hearers:
                 outlet.give(now_us, name, planar, hearers)
             return
+        if outlet.waiting_us >= MAX_ANSWER_US:
+            self._lost_us += planar.shape[1] * 1_000_000 // sink.rate
+            return
         outlet.waiting.append(planar)
         outlet.count += planar.shape[1]
         self.feed(now_us)
+
+    def take_lost(self) -> int:
+        """Count the packets' worth of audio that was lost here since the last call."""
+        lost = self._lost_us // FRAME_US
+        since, self._counted = lost - self._counted, lost
+        return since
 
     def feed(self, now_us: int) -> None:
         """Hand on what waits, as far as all who hear it have room: call it as audio is played."""

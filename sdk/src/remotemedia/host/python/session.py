@@ -263,7 +263,8 @@ class Session:
     def count_lost(self, participant: Participant) -> None:
         """Count the audio that did not reach somebody since the last call."""
         if participant.voice is not None:
-            self._shared.losses.audio_packets += participant.voice.take_lost()
+            lost = participant.voice.take_lost() + self.hearing.take_lost()
+            self._shared.losses.audio_packets += lost
 
     def interrupt(self, by: Participant) -> None:
         """Drop what is under way, and let the Python nodes know.
