@@ -34,6 +34,26 @@ pub struct FrameMeta {
     pub format: AudioFormat,
 }
 
+impl FrameMeta {
+    /// A frame of which no more is known: it arrived at zero, and no packet brought it.
+    #[must_use]
+    pub const fn new(stream: StreamId, seq: u64, pts_us: u64, format: AudioFormat) -> FrameMeta {
+        FrameMeta {
+            stream,
+            seq,
+            pts_us,
+            rtp_timestamp: 0,
+            arrival: Micros::ZERO,
+            capture_ntp_us: None,
+            deadline: None,
+            epoch: 0,
+            trace: 0,
+            concealed: false,
+            format,
+        }
+    }
+}
+
 /// Samples with what belongs to them: what leaves the executor for Python or for the network.
 ///
 /// Inside the executor samples travel as slices and are not copied.

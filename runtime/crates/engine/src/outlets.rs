@@ -48,7 +48,7 @@ impl Outlets {
 
 #[cfg(test)]
 mod tests {
-    use remotemedia_core::{AudioFormat, FrameMeta, Micros, Payload, StreamId};
+    use remotemedia_core::{AudioFormat, FrameMeta, Payload, StreamId};
     use remotemedia_session::LaneWork;
 
     use super::*;
@@ -63,19 +63,7 @@ mod tests {
             node: "".into(),
             entry: "".into(),
             port: "".into(),
-            meta: FrameMeta {
-                stream: StreamId(0),
-                seq: 0,
-                pts_us: 0,
-                rtp_timestamp: 0,
-                arrival: Micros(0),
-                capture_ntp_us: None,
-                deadline: None,
-                epoch: 0,
-                trace: 0,
-                concealed: false,
-                format: AudioFormat::MONO_16K,
-            },
+            meta: FrameMeta::new(StreamId(0), 0, 0, AudioFormat::MONO_16K),
             payload: Payload::Audio([].into()),
         };
         LaneItem { reactor, work }

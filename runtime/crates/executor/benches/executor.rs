@@ -45,17 +45,8 @@ fn second(
         let seq = at * 50 + frame;
         for (index, id) in ids.iter().enumerate() {
             let meta = FrameMeta {
-                stream: STREAM,
-                seq,
-                pts_us: seq * 20_000,
-                rtp_timestamp: 0,
                 arrival: Micros(seq * 20_000),
-                capture_ntp_us: None,
-                deadline: None,
-                epoch: 0,
-                trace: 0,
-                concealed: false,
-                format: AudioFormat::MONO_16K,
+                ..FrameMeta::new(STREAM, seq, seq * 20_000, AudioFormat::MONO_16K)
             };
             executor.push(Micros(seq * 20_000), *id, &meta, &samples);
             if index % gather == gather - 1 {

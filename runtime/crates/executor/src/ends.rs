@@ -167,19 +167,10 @@ impl Executor {
         let Some(at) = instance.stream_index(stream) else { return };
         let Place::Python(place) = &instance.streams[at].places[node] else { return };
         let format = instance.plan.nodes[node].inputs[0].format.audio();
-        let last = place.last.unwrap_or(FrameMeta {
-            stream,
-            seq: 0,
-            pts_us: 0,
-            rtp_timestamp: 0,
-            arrival: now,
-            capture_ntp_us: None,
-            deadline: None,
-            epoch: 0,
-            trace: 0,
-            concealed: false,
-            format: format.unwrap_or(AudioFormat::MONO_16K),
-        });
+        let format = format.unwrap_or(AudioFormat::MONO_16K);
+        let last = place
+            .last
+            .unwrap_or(FrameMeta { arrival: now, ..FrameMeta::new(stream, 0, 0, format) });
         let meta = FrameMeta { epoch: instance.epoch, ..last };
         let Some(mailbox) = &mut instance.mailboxes[node] else { return };
         let payload = Payload::Data(Value::Null.into());

@@ -69,19 +69,7 @@ impl Sessions {
 
 /// A frame of data: no packet brought it.
 fn meta(stream: StreamId, seq: u64, pts_us: u64, arrival: Micros) -> FrameMeta {
-    FrameMeta {
-        stream,
-        seq,
-        pts_us,
-        rtp_timestamp: 0,
-        arrival,
-        capture_ntp_us: None,
-        deadline: None,
-        epoch: 0,
-        trace: 0,
-        concealed: false,
-        format: AudioFormat::MONO_16K,
-    }
+    FrameMeta { arrival, ..FrameMeta::new(stream, seq, pts_us, AudioFormat::MONO_16K) }
 }
 
 /// The source that a name stands for, by its place among all, and the name. Without a name it is

@@ -1,6 +1,6 @@
 //! Audio of any length cut into frames.
 
-use remotemedia_core::{AudioFormat, FrameMeta, Micros, SampleRate, StreamId};
+use remotemedia_core::{AudioFormat, FrameMeta, SampleRate, StreamId};
 
 /// A jump of media time below this is rounding: what is pushed follows on.
 const JUMP_TOLERANCE_US: u64 = 1_000;
@@ -87,19 +87,11 @@ impl Framer {
         let clock = SampleRate::HZ_48000;
         let ticks = clock.samples_in(self.base_us)
             + (u128::from(self.cut) * u128::from(clock.hz()) / u128::from(rate.hz())) as u64;
+        let pts_us = self.base_us.saturating_add(rate.micros_of(self.cut));
         let meta = FrameMeta {
-            stream: StreamId(0),
-            seq: self.seq,
-            pts_us: self.base_us.saturating_add(rate.micros_of(self.cut)),
             // As of the packet with this sample (RFC 7587, section 4.1); they wrap.
             rtp_timestamp: ticks as u32,
-            arrival: Micros::ZERO,
-            capture_ntp_us: None,
-            deadline: None,
-            epoch: 0,
-            trace: 0,
-            concealed: false,
-            format: self.format,
+            ..FrameMeta::new(StreamId(0), self.seq, pts_us, self.format)
         };
         self.seq += 1;
         self.cut += samples as u64;

@@ -53,19 +53,8 @@ fn run(rate: u32, nodes: &[Value], links: &[&str]) -> (Executor, InstanceId, usi
 
 /// Pushes 20 ms of ones.
 fn push(executor: &mut Executor, id: InstanceId, seq: u64, rate: u32) {
-    let meta = FrameMeta {
-        stream: StreamId(0),
-        seq,
-        pts_us: seq * 20_000,
-        rtp_timestamp: 0,
-        arrival: Micros(0),
-        capture_ntp_us: None,
-        deadline: None,
-        epoch: 0,
-        trace: 0,
-        concealed: false,
-        format: AudioFormat { rate: rate.try_into().expect("a rate"), ..AudioFormat::MONO_16K },
-    };
+    let format = AudioFormat { rate: rate.try_into().expect("a rate"), ..AudioFormat::MONO_16K };
+    let meta = FrameMeta::new(StreamId(0), seq, seq * 20_000, format);
     executor.push(Micros(0), id, &meta, &vec![1.0; rate as usize / 50]);
 }
 

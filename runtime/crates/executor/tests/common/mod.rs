@@ -157,17 +157,9 @@ pub fn format(rate: u32) -> AudioFormat {
 /// A frame that arrives when it ends.
 pub fn meta(rate: u32, stream: StreamId, seq: u64, pts_us: u64) -> FrameMeta {
     FrameMeta {
-        stream,
-        seq,
-        pts_us,
         rtp_timestamp: (pts_us * 48 / 1000) as u32,
         arrival: Micros(pts_us + 20_000),
-        capture_ntp_us: None,
-        deadline: None,
-        epoch: 0,
-        trace: 0,
-        concealed: false,
-        format: format(rate),
+        ..FrameMeta::new(stream, seq, pts_us, format(rate))
     }
 }
 
