@@ -29,10 +29,12 @@ export async function openFile(
   const player = new AudioBufferSourceNode(context, { buffer, loop });
   player.connect(destination);
   let state: 'waiting' | 'playing' | 'stopped' = 'waiting';
+  const tracks = destination.stream.getAudioTracks();
   return {
     kind: 'file',
     stream: destination.stream,
-    track: destination.stream.getAudioTracks()[0],
+    track: tracks[0],
+    tracks,
     durationMs: buffer.duration * 1_000,
     start: () => {
       // A second start would be after a reconnect: the file plays on.

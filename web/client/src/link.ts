@@ -23,7 +23,7 @@ export interface LinkHandlers {
 export interface LinkRequest {
   readonly pipeline: string;
   readonly join: string | undefined;
-  readonly track: MediaStreamTrack | undefined;
+  readonly tracks: readonly MediaStreamTrack[];
   readonly stream: MediaStream | undefined;
   readonly hear: boolean;
   readonly live: boolean;
@@ -37,7 +37,7 @@ export class Link {
   readonly #trickle: Trickle;
   readonly #abort = new AbortController();
   readonly #handlers: LinkHandlers;
-  #sender: RTCRtpSender | undefined;
+  readonly #senders: RTCRtpSender[] = [];
   #audio: MediaStream | undefined;
   #state: 'opening' | 'open' | 'closed' = 'opening';
   #pcId = '';
@@ -118,12 +118,17 @@ export class Link {
   }
 
   get isSending(): boolean {
-    return this.#sender !== undefined;
+    return this.#senders.length > 0;
   }
 
-  /** Puts another track in place of the one being sent, without negotiating. */
-  async replaceTrack(track: MediaStreamTrack | undefined): Promise<void> {
-    await this.#sender?.replaceTrack(track ?? null);
+  /** How many tracks can be sent without negotiating. */
+  get trackCount(): number {
+    return this.#senders.length;
+  }
+
+  /** Puts other tracks in place of those being sent, without negotiating. */
+  async replaceTracks(tracks: readonly MediaStreamTrack[]): Promise<void> {
+    await Promise.all(this.#senders.map((sender, index) => sender.replaceTrack(tracks[index] ?? null)));
   }
 
   close(): void {
@@ -177,13 +182,12 @@ export class Link {
   }
 
   /** Whether audio comes back is the answer's to say; a listener only makes room for it. */
-  #offerAudio({ track, stream, hear }: LinkRequest): void {
-    if (track) {
-      const direction = hear ? 'sendrecv' : 'sendonly';
-      this.#sender = this.peer.addTransceiver(track, { direction, streams: stream ? [stream] : [] }).sender;
-    } else if (hear) {
-      this.peer.addTransceiver('audio', { direction: 'recvonly' });
+  #offerAudio({ tracks, stream, hear }: LinkRequest): void {
+    for (const track of tracks) {
+      const direction = hear && this.#senders.length === 0 ? 'sendrecv' : 'sendonly';
+      this.#senders.push(this.peer.addTransceiver(track, { direction, streams: stream ? [stream] : [] }).sender);
     }
+    if (hear && !this.isSending) this.peer.addTransceiver('audio', { direction: 'recvonly' });
   }
 
   #listen(channel: RTCDataChannel): void {

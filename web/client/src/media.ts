@@ -13,6 +13,8 @@ export type MediaInput =
     }
   | { readonly kind: 'file'; readonly file: Blob; readonly loop?: boolean }
   | { readonly kind: 'stream'; readonly stream: MediaStream }
+  /** For a pipeline with several sources: a track for each, in its order. Whoever made them stops them. */
+  | { readonly kind: 'tracks'; readonly tracks: readonly MediaStreamTrack[] }
   /** Sends nothing: a listener, who joins a session of others. */
   | { readonly kind: 'none' };
 
@@ -20,7 +22,9 @@ export type MediaInput =
 export interface MediaSource {
   readonly kind: MediaInput['kind'];
   readonly stream: MediaStream | undefined;
+  /** The first of {@link MediaSource.tracks}. */
   readonly track: MediaStreamTrack | undefined;
+  readonly tracks: readonly MediaStreamTrack[];
   /** The whole length, where it has one. */
   readonly durationMs: number | undefined;
   /** Called once it is connected, so that nothing of a file is lost before. */
@@ -47,6 +51,8 @@ export async function openMedia(input: MediaInput, environment: Environment): Pr
       return openFile(input.file, input.loop ?? false, environment);
     case 'stream':
       return streamSource('stream', input.stream, false);
+    case 'tracks':
+      return trackSource(input.tracks);
     case 'microphone': {
       const { mediaDevices } = environment;
       if (!mediaDevices) {
@@ -85,6 +91,7 @@ function streamSource(kind: MediaInput['kind'], stream: MediaStream, owned: bool
     kind,
     stream,
     track,
+    tracks: [track],
     durationMs: undefined,
     start: () => undefined,
     onEnded: (listener) => {
@@ -96,11 +103,20 @@ function streamSource(kind: MediaInput['kind'], stream: MediaStream, owned: bool
   };
 }
 
+/** A track that ends is silent from then on; the others go on. */
+function trackSource(tracks: readonly MediaStreamTrack[]): MediaSource {
+  if (!tracks.some(({ kind }) => kind === 'audio') || tracks.some(({ kind }) => kind !== 'audio')) {
+    throw new ClientError('no_device', 'The tracks are not all audio.', 'Give one track of audio or more.');
+  }
+  return { ...nothing(), kind: 'tracks', track: tracks[0], tracks };
+}
+
 function nothing(): MediaSource {
   return {
     kind: 'none',
     stream: undefined,
     track: undefined,
+    tracks: [],
     durationMs: undefined,
     start: () => undefined,
     onEnded: () => undefined,

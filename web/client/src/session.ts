@@ -122,7 +122,12 @@ export class Session extends Emitter<SessionEvents> {
       media.stop();
       return;
     }
-    await this.#connection?.link.replaceTrack(media.track);
+    const link = this.#connection?.link;
+    if (link && media.tracks.length > link.trackCount) {
+      media.stop();
+      throw new ClientError('not_live', 'This session sends fewer tracks.', 'Connect again with as many tracks.');
+    }
+    await link?.replaceTracks(media.tracks);
     this.#media?.stop();
     this.#adopt(media);
     if (this.#state.name === 'live') media.start();
@@ -130,7 +135,7 @@ export class Session extends Emitter<SessionEvents> {
 
   /** Mutes the input without giving it back. */
   setMuted(muted: boolean): void {
-    if (this.#media?.track) this.#media.track.enabled = !muted;
+    for (const track of this.#media?.tracks ?? []) track.enabled = !muted;
   }
 
   /** What the browser knows about the connection; undefined while there is none. */
@@ -188,7 +193,7 @@ export class Session extends Emitter<SessionEvents> {
           join,
           hear,
           live,
-          track: this.#media?.track,
+          tracks: this.#media?.tracks ?? [],
           stream: this.#media?.stream,
           configuration: { iceServers: this.#iceServers ?? [] },
         },

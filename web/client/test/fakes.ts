@@ -42,8 +42,9 @@ export class FakePeer extends EventTarget {
   readonly channels: FakeChannel[] = [];
   readonly replaced: (FakeTrack | null)[] = [];
   track: FakeTrack | undefined;
-  /** What was asked for audio. */
+  /** What was asked for audio: for the last section, and for all that send. */
   audio: RTCRtpTransceiverInit | undefined;
+  readonly sending: [FakeTrack, RTCRtpTransceiverDirection | undefined][] = [];
 
   createDataChannel(label: string, options: RTCDataChannelInit = {}): FakeChannel {
     const channel = new FakeChannel(label, options);
@@ -53,7 +54,10 @@ export class FakePeer extends EventTarget {
 
   addTransceiver(track: FakeTrack | string, init: RTCRtpTransceiverInit): unknown {
     this.audio = init;
-    if (typeof track !== 'string') this.track = track;
+    if (typeof track !== 'string') {
+      this.track ??= track;
+      this.sending.push([track, init.direction]);
+    }
     const replaceTrack = (next: FakeTrack | null): Promise<void> => {
       this.replaced.push(next);
       return Promise.resolve();
@@ -117,6 +121,7 @@ export class FakePeer extends EventTarget {
 }
 
 export class FakeTrack extends EventTarget {
+  readonly kind = 'audio';
   enabled = true;
   isStopped = false;
 

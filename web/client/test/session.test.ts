@@ -3,7 +3,7 @@ import { connect } from '../src/connect.ts';
 import type { ConnectOptions } from '../src/options.ts';
 import type { Session } from '../src/session.ts';
 import type { SessionState } from '../src/state.ts';
-import { FakeStream, result, World } from './fakes.ts';
+import { FakeStream, FakeTrack, result, World } from './fakes.ts';
 
 let world: World;
 
@@ -196,6 +196,25 @@ describe('the input', () => {
     expect(first.track.isStopped).toBe(true);
     expect(world.calls('POST', '/api/offer')).toHaveLength(1);
     session.close();
+  });
+
+  it('may be several tracks, one for each source', async () => {
+    const tracks = [new FakeTrack(), new FakeTrack()];
+    const input = (given: readonly FakeTrack[]) => ({ kind: 'tracks', tracks: given as unknown as MediaStreamTrack[] }) as const;
+    const { session } = await goLive({ media: input(tracks) });
+    expect(world.peer.sending).toEqual([
+      [tracks[0], 'sendrecv'],
+      [tracks[1], 'sendonly'],
+    ]);
+    session.setMuted(true);
+    expect(tracks.map(({ enabled }) => enabled)).toEqual([false, false]);
+    const other = new FakeTrack();
+    await session.replaceMedia(input([other]));
+    expect(world.peer.replaced).toEqual([other, null]);
+    await expect(session.replaceMedia(input([...tracks, other]))).rejects.toMatchObject({ code: 'not_live' });
+    await expect(session.replaceMedia(input([]))).rejects.toMatchObject({ code: 'no_device' });
+    session.close();
+    expect(tracks.some(({ isStopped }) => isStopped)).toBe(false);
   });
 
   it('goes on with the default microphone when the device is gone', async () => {
