@@ -12,6 +12,7 @@ from remotemedia_signaling import HostError
 from remotemedia import Node, Pipeline, node
 from remotemedia.host import EngineHost
 from remotemedia.host.choosing import stand_in
+from remotemedia.host.python import session as session_module
 from remotemedia.host.python.control import Refused, parse_control
 from remotemedia.host.python.data import find_source
 from remotemedia.host.python.faults import RuntimeFault
@@ -127,6 +128,15 @@ async def test_who_is_being_closed_is_told_so(host):
         assert (told["data"]["code"], told["id"]) == ("RM-2005", 2)
         await client.wait("bye")
         assert [each["data"] for each in client.of("node")] == [{"said": "x"}]
+
+
+async def test_a_session_has_so_many_streams_and_no_more(host, monkeypatch):
+    monkeypatch.setattr(session_module, "MAX_STREAMS", 0)
+    async with Client(host) as client:
+        await client.open(pipeline="echo")
+        await client.wait("ready")
+        error = await client.control({"type": "input", "data": "x"})
+        assert error["data"]["code"] == "RM-6001"
 
 
 def plan_of(*sources, nodes):

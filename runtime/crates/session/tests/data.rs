@@ -285,3 +285,24 @@ proptest! {
         world.assert_nothing_left();
     }
 }
+
+#[test]
+fn a_session_has_so_many_streams_and_no_more() {
+    let mut world = World::with(11, |config| config.max_participants = 70);
+    let first = world.open(&text(), Wish::listening());
+    world.run_until(SECOND, |world| world.clients[first].count("ready") == 1);
+    ask(&mut world, first, &input(&json!("x")));
+    for _ in 1..remotemedia_executor::MAX_STREAMS {
+        let other = world.join(first, &text(), Wish::listening()).unwrap();
+        world.run_until(SECOND, |world| world.clients[other].count("ready") == 1);
+        let now = world.now;
+        world.clients[other].say(now, &input(&json!("x")));
+    }
+    world.run(ms(100));
+    let last = world.join(first, &text(), Wish::listening()).unwrap();
+    world.run_until(SECOND, |world| world.clients[last].count("ready") == 1);
+    let error = ask(&mut world, last, &input(&json!("x")));
+    assert_eq!(error["data"]["code"], "RM-6001");
+    assert_eq!(world.server.live().streams, remotemedia_executor::MAX_STREAMS);
+    assert_eq!(ask(&mut world, first, &input(&json!("y")))["type"], "accepted");
+}
