@@ -162,8 +162,7 @@ impl Executor {
         self.streams -= 1;
     }
 
-    /// Takes audio of a stream for the first source: what a live track brings. See
-    /// [`Executor::push_to`].
+    /// Takes audio of a stream for the first source. See [`Executor::push_to`].
     pub fn push(&mut self, now: Micros, id: InstanceId, meta: &FrameMeta, samples: &[f32]) {
         self.push_to(now, id, 0, meta, Piece::Audio(samples));
     }

@@ -11,8 +11,8 @@
 //! 4. Drain [`Executor::poll_work`] to wherever Python runs and bring back what it made with
 //!    [`Executor::complete`]; what it gives before it is done with a frame, with
 //!    [`Executor::give`].
-//! 5. Offline, end the sources with [`Executor::end_source`] and go on until
-//!    [`Executor::has_ended`]; call [`Executor::handle_timeout`] when [`Executor::poll_timeout`]
+//! 5. Live, end a source with [`Executor::end_source`] for as long as nothing comes to it. Offline,
+//!    end all of them and go on until [`Executor::has_ended`]; call [`Executor::handle_timeout`] when [`Executor::poll_timeout`]
 //!    comes: failed frames are tried again then.
 //!
 //! A frame is audio, a JSON value or an object of a Python node. What a node gives on a port goes to

@@ -294,8 +294,7 @@ impl Plan {
         })
     }
 
-    /// What incoming tracks must be decoded to: the format of the first source, unless that takes
-    /// data alone.
+    /// The format of audio of the first source, unless that takes data alone.
     #[must_use]
     pub fn source_format(&self) -> Option<AudioFormat> {
         self.sources[0].1.audio()

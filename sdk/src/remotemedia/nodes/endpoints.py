@@ -14,8 +14,9 @@ FilePath = str | Path
 class AudioSource(BuiltinNode):
     """Where audio comes in.
 
-    Served, it is the peer's incoming track; in ``run(data)`` the given data, and with several
-    sources ``run({"id": data})``. With `path` it is always that file; served, each stream of a
+    Served, it is the peer's incoming track, and with several sources the first track feeds the
+    first, the second the second; in ``run(data)`` it is the given data, and with several sources
+    ``run({"id": data})``. With `path` it is always that file; served, each stream of a
     session hears it from its start, for as long as audio comes in, and silence after its end. Where
     a run is given nothing it is the microphone, until Ctrl-C, which needs ``remotemedia[mic]``.
 

@@ -118,7 +118,7 @@ def plan_graph(
     _check_size(builder)
     machine, runtimes = choose((s for s in steps.values() if s.role != "source"), native)
     typed = [builder.typed(source) for source in found]
-    # Live, the first source is the incoming track.
+    # Live, the incoming tracks feed these in their order; data comes by messages.
     typed.sort(key=lambda source: source.format.audio is None)
     python = {step.id: step.entry for step in steps.values() if step.entry is not None}
     nodes, sinks = tuple(builder.nodes), _sinks(graph)
