@@ -12,8 +12,8 @@
 //!    [`Executor::complete`]; what it gives before it is done with a frame, with
 //!    [`Executor::give`].
 //! 5. Live, end a source with [`Executor::end_source`] for as long as nothing comes to it. Offline,
-//!    end all of them and go on until [`Executor::has_ended`]; call [`Executor::handle_timeout`] when [`Executor::poll_timeout`]
-//!    comes: failed frames are tried again then.
+//!    end all of them and go on until [`Executor::has_ended`]; call [`Executor::handle_timeout`]
+//!    when [`Executor::poll_timeout`] comes: failed frames are tried again then.
 //!
 //! A frame is audio, a JSON value or an object of a Python node. What a node gives on a port goes to
 //! every connected input that takes its type; what none takes is an [`Output`], live but for audio
