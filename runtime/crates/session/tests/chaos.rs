@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Path, SERVER, Speaker, Wish, World, anything, energy, python, silero, text};
+use common::{Path, SERVER, Speaker, Wish, World, anything, energy, python, silero, text, two};
 use proptest::prelude::*;
 use remotemedia_executor::{NodeFailure, NodeValue};
 use remotemedia_session::Notification;
@@ -18,7 +18,8 @@ enum Act {
     Vanish { who: usize },
     ClosePeer { who: usize },
     CloseSession { who: usize },
-    Renegotiate { who: usize },
+    Renegotiate { who: usize, without: usize },
+    Whistle { who: usize, track: usize, on: bool },
     Say { who: usize, what: usize },
     Stall { who: usize },
     Observe { who: usize, on: bool },
@@ -39,14 +40,17 @@ const SAYINGS: [&str; 7] = [
 fn act() -> impl Strategy<Value = Act> {
     let who = 0..100_usize;
     prop_oneof![
-        4 => (0..5_usize, any::<bool>(), any::<bool>())
+        4 => (0..6_usize, any::<bool>(), any::<bool>())
             .prop_map(|(plan, lossy, live)| Act::Open { plan, lossy, live }),
         3 => (who.clone(), any::<bool>()).prop_map(|(who, speaks)| Act::Join { who, speaks }),
         1 => who.clone().prop_map(|who| Act::Leave { who }),
         1 => who.clone().prop_map(|who| Act::Vanish { who }),
         1 => who.clone().prop_map(|who| Act::ClosePeer { who }),
         1 => who.clone().prop_map(|who| Act::CloseSession { who }),
-        1 => who.clone().prop_map(|who| Act::Renegotiate { who }),
+        2 => (who.clone(), 0..4_usize)
+            .prop_map(|(who, without)| Act::Renegotiate { who, without }),
+        4 => (who.clone(), 0..3_usize, any::<bool>())
+            .prop_map(|(who, track, on)| Act::Whistle { who, track, on }),
         3 => (who.clone(), 0..SAYINGS.len()).prop_map(|(who, what)| Act::Say { who, what }),
         1 => who.clone().prop_map(|who| Act::Stall { who }),
         1 => (who.clone(), any::<bool>()).prop_map(|(who, on)| Act::Observe { who, on }),
@@ -57,7 +61,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn play(world: &mut World, act: Act) {
-    let plans = [energy(), silero(), python(), text(), anything()];
+    let plans = [energy(), silero(), python(), text(), anything(), two()];
     let now = world.now;
     let count = world.clients.len();
     let of = |who: usize| who % count.max(1);
@@ -65,12 +69,15 @@ fn play(world: &mut World, act: Act) {
         Act::Open { plan, lossy, live } => {
             let path = if lossy { Path::lossy(0.03) } else { Path::default() };
             let speaker = Some(Speaker { first: plan * 50, count: usize::MAX });
-            let _ = world.try_open(&plans[plan], Wish { path, live, speaker, ..Wish::speaking() });
+            let further = if plan == 5 { 3 } else { 0 };
+            let wish = Wish { path, live, speaker, further, ..Wish::speaking() };
+            let _ = world.try_open(&plans[plan], wish);
         }
         Act::Wait { ms } => world.run(Duration::from_millis(ms)),
         _ if count == 0 => {}
         Act::Join { who, speaks } => {
-            let wish = if speaks { Wish::speaking() } else { Wish::listening() };
+            let speaking = Wish { further: 1, ..Wish::speaking() };
+            let wish = if speaks { speaking } else { Wish::listening() };
             let _ = world.join(of(who), &plans[0], wish);
         }
         Act::Leave { who } => world.clients[of(who)].peer.close(now),
@@ -83,9 +90,26 @@ fn play(world: &mut World, act: Act) {
             let id = world.clients[of(who)].reply().session_id.clone();
             let _ = world.server.close_session(now, &id, "chaos");
         }
-        Act::Renegotiate { who } => {
-            let sdp = world.clients[of(who)].offer.clone();
+        Act::Renegotiate { who, without } => {
+            // Some of the tracks are taken away, or none.
+            let offer = &world.clients[of(who)].offer;
+            let mut sections = offer.split("a=sendonly");
+            let mut sdp = sections.next().unwrap_or_default().to_owned();
+            for (index, section) in sections.enumerate() {
+                let on = without == 0 || index % 3 != without - 1;
+                sdp += if on { "a=sendonly" } else { "a=inactive" };
+                sdp += section;
+            }
             let _ = world.offer_again(of(who), &plans[0], sdp, false);
+        }
+        Act::Whistle { who, track, on } => {
+            let tracks = &mut world.clients[of(who)].tracks;
+            let count = tracks.len().max(1);
+            match tracks.get_mut(track % count) {
+                Some(track) if on => track.whistle(now, 500.0),
+                Some(track) => track.hush(),
+                None => {}
+            }
         }
         Act::Say { who, what } => {
             let client = &mut world.clients[of(who)];
