@@ -15,17 +15,38 @@ use serde_json::{Value, json};
 
 #[derive(Clone, Debug)]
 enum Act {
-    Audio { source: usize, samples: usize, skip_us: u64 },
-    Data { source: usize, deep: bool },
-    Object { source: usize },
+    Audio {
+        source: usize,
+        samples: usize,
+        skip_us: u64,
+    },
+    Data {
+        source: usize,
+        deep: bool,
+    },
+    Object {
+        source: usize,
+    },
     Take,
-    Complete { held: usize, result: u8, port: u8 },
-    Give { held: usize, result: u8, port: u8 },
+    Complete {
+        held: usize,
+        result: u8,
+        port: u8,
+    },
+    Give {
+        held: usize,
+        result: u8,
+        port: u8,
+    },
     Wait(u64),
     Batch,
     Interrupt,
     Configure(i32),
     Flush,
+    /// Live alone: offline nothing may come after it.
+    End {
+        source: usize,
+    },
     Reopen,
     Stale(u64),
 }
@@ -46,6 +67,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Interrupt),
         1 => (-130_i32..70).prop_map(Act::Configure),
         1 => Just(Act::Flush),
+        2 => (0_usize..4).prop_map(|source| Act::End { source }),
         1 => Just(Act::Reopen),
         1 => proptest::arbitrary::any::<u64>().prop_map(Act::Stale),
     ]
@@ -98,6 +120,7 @@ struct World {
     held: Vec<PythonWork>,
     at_us: [u64; 4],
     seq: u64,
+    live: bool,
 }
 
 impl World {
@@ -106,7 +129,7 @@ impl World {
         let mut executor = Executor::new(ExecutorConfig { clock: Some(|| 1), ..config });
         let id = executor.create(plan.clone());
         executor.open_stream(id, STREAM);
-        World { executor, id, now: Micros(0), held: Vec::new(), at_us: [0; 4], seq: 0 }
+        World { executor, id, now: Micros(0), held: Vec::new(), at_us: [0; 4], seq: 0, live }
     }
 
     fn push(&mut self, source: usize, channels: u8, piece: Piece<'_>) {
@@ -160,6 +183,11 @@ impl World {
                 assert_eq!(changed.is_ok(), (-120..=60).contains(&gain));
             }
             Act::Flush => self.executor.flush(self.now, self.id),
+            Act::End { source } => {
+                if self.live {
+                    self.executor.end_source(self.now, self.id, STREAM, Some(source));
+                }
+            }
             Act::Reopen => {
                 self.executor.close_stream(self.now, self.id, STREAM);
                 self.executor.open_stream(self.id, STREAM);
