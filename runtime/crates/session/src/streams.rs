@@ -66,7 +66,6 @@ impl StreamEntry {
 impl Session {
     /// A participant's main stream, which begins now where it has not yet: what tracks and messages
     /// feed together. None where the session has too many.
-    #[allow(dead_code, reason = "for data in messages")]
     pub(crate) fn main_stream(
         &mut self,
         now: Micros,

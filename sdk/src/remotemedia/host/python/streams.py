@@ -108,4 +108,4 @@ class Stream:
             return max(arrival_us - self.zero_us, 0)
         # A packet is sent when it is full.
         last_us, end_us = self.last
-        return end_us + arrival_us - last_us - length_us
+        return max(end_us + arrival_us - last_us - length_us, 0)
