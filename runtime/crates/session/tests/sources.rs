@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{Received, Wish, World, anything, level_and_text, ms, text, two};
+use common::{Path, Received, Wish, World, anything, level_and_text, ms, text, two};
 use remotemedia_core::ErrorCode;
 use remotemedia_peer::sdp::Direction;
 
@@ -322,4 +322,46 @@ fn each_participant_has_streams_of_their_own() {
     }
     world.run(SECOND);
     world.assert_nothing_left();
+}
+
+#[test]
+fn the_stream_that_messages_feed_outlives_its_tracks() {
+    let mut world = World::new(16);
+    let plan = level_and_text();
+    let client = world.open(&plan, Wish::speaking());
+    world.run(SECOND);
+    let say = |world: &mut World, text: &str| {
+        let now = world.now;
+        world.clients[client].say(now, &format!(r#"{{"type":"input","data":"{text}"}}"#));
+        world.run(ms(100));
+    };
+    say(&mut world, "before");
+    let gone = world.clients[client].offer.replace("a=sendonly", "a=inactive");
+    world.clients[client].hush();
+    world.offer_again(client, &plan, gone, false).unwrap();
+    say(&mut world, "after");
+    let said: Vec<_> = world.clients[client].of_type("node");
+    let texts: Vec<_> = said.iter().map(|one| one.json["data"].as_str()).collect();
+    assert_eq!(texts, [Some("BEFORE"), Some("AFTER")]);
+    assert!(said.iter().all(|one| one.json["stream"] == "audio"));
+    assert!((pts(said[1]) - pts(said[0]) - 100.0).abs() < 5.0, "its time goes on");
+    assert_eq!(world.server.live().streams, 1);
+}
+
+#[test]
+fn jitter_moves_a_track_by_no_more_than_itself() {
+    let mut world = World::new(17);
+    let path = Path { delay_us: 5_000, jitter_us: 15_000, ..Path::default() };
+    let client = world.open(&two(), Wish { path, ..whistling(1) });
+    world.run_until(SECOND, |world| !of(world, client, "level-left").is_empty());
+    world.run(ms(200));
+    whistle(&mut world, client, 0);
+    let sent = world.now;
+    world.run(SECOND);
+    let began = world.clients[client].connected.unwrap();
+    let first = of(&world, client, "level-right")[0];
+    let wanted = sent.since(began).as_secs_f64() * 1e3;
+    assert!((pts(first) - wanted).abs() < 16.0 + 20.0, "{} for {wanted}", pts(first));
+    let [left, right] = heard(&mut world, client);
+    assert!(left > 0.2 && right > 0.2, "{left} {right}");
 }
