@@ -338,7 +338,6 @@ async def voice(server, monkeypatch):
 
     from remotemedia.client.track import AudioTrack
 
-    monkeypatch.setattr(session_module, "QUIET_AUDIO_SECONDS", 0.4)
     server.voice = AudioTrack()
     tone = np.round(np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000) * 16000).astype(np.int16)
     saying = []

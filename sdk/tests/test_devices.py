@@ -152,6 +152,16 @@ def test_the_oldest_is_dropped_where_nobody_listens(sounds, caplog):
     assert "2 blocks of the microphone were dropped" in caplog.text
 
 
+def test_what_was_heard_before_the_end_is_given(sounds):
+    microphone = Microphone(None, AudioFormat(16000))
+    pieces = microphone.pieces(None)
+    assert next(pieces).size == 0
+    for block in heard(3, size=1):
+        microphone._heard(block, 1, None, None)
+    microphone.close()
+    assert [float(piece[0]) for piece in pieces] == pytest.approx([0.01, 0.02, 0.03])
+
+
 def test_ctrl_c_ends_the_input(sounds):
     microphone = Microphone(None, AudioFormat(16000))
     pieces = microphone.pieces(None)
@@ -254,7 +264,6 @@ async def test_a_call_by_microphone_plays_what_comes_back(sounds, server, monkey
     from remotemedia.client.track import AudioTrack
 
     monkeypatch.setattr("remotemedia.client.session.QUIET_SECONDS", 0.05)
-    monkeypatch.setattr("remotemedia.client.session.QUIET_AUDIO_SECONDS", 0.3)
     sounds.blocks = heard(5, size=960)
     server.voice = AudioTrack()
     saying = []

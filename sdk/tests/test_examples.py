@@ -130,7 +130,6 @@ def test_robot(engine, lanes):
 async def test_robot_is_written(server, tone, short, tmp_path, monkeypatch):
     from remotemedia.client.track import AudioTrack
 
-    monkeypatch.setattr("remotemedia.client.session.QUIET_AUDIO_SECONDS", 0.3)
     with pytest.raises(SystemExit, match="sends no audio"):
         await load("robot.py")(server.url, str(tone), str(tmp_path / "none.wav"))
     server.voice = AudioTrack()

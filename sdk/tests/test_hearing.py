@@ -19,7 +19,6 @@ from remotemedia.client.track import RATE, AudioTrack
 def quiet(monkeypatch):
     """Do not wait long for stragglers."""
     monkeypatch.setattr(session_module, "QUIET_SECONDS", 0.05)
-    monkeypatch.setattr(session_module, "QUIET_AUDIO_SECONDS", 0.4)
 
 
 @pytest.fixture

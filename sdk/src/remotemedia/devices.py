@@ -115,7 +115,8 @@ class Microphone:
             raise _unusable("microphone", self._device, error) from error
         silence = np.zeros(0 if channels == 1 else (channels, 0), np.float32)
         try:
-            while not self._closed:
+            # What was heard before it was closed is somebody's last word.
+            while not self._closed or self._blocks:
                 block = self._next()
                 yield silence if block is None else block
         except KeyboardInterrupt:
