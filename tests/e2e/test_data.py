@@ -42,13 +42,15 @@ class Both(Node):
     inputs = ("audio", "words")
 
     def initialize(self):
-        self.loud = 0
+        self.heard = False
 
     def process(self, data, session):
-        if session.port == "audio":
-            self.loud += abs(data).max() > 0.01
+        if session.port == "words":
+            return {"read": data, "heard": self.heard, "stream": session.stream}
+        if self.heard or abs(data).max() < 0.01:
             return None
-        return {"read": data, "heard": self.loud > 0, "stream": session.stream}
+        self.heard = True
+        return "it is loud"
 """
 
 ALONE = """
@@ -160,7 +162,10 @@ async def test_audio_and_data_meet_in_one_node(api: Api) -> None:
     tone = 0.5 * np.sin(np.arange(16_000) * 2 * np.pi * 440 / 16_000).astype(np.float32)
     async with remotemedia.connect(f"{api.url}/both") as session:
         await session.send(tone)
-        await asyncio.sleep(0.5)
+        async for event in session:
+            if isinstance(event, NodeResult):
+                assert event.data == "it is loud"
+                break
         assert await session.input("how are you", "words") == "words"
         answer = {"read": ["how", "are", "you"], "heard": True, "stream": "audio"}
         assert await results_of(session) == [("mine", answer)]
@@ -207,7 +212,7 @@ async def test_an_offer_without_audio_is_enough(api: Api) -> None:
         capitals, length = peer.of_type("node")  # one channel alone: all is in order
         assert peer.messages.index(length) < peer.messages.index(accepted)
         assert (capitals["stream"], capitals["rtp_ts"], capitals["pts_ms"]) == ("data", 0, 0.0)
-        assert 0 <= capitals["latency_ms"] < 1_000
+        assert capitals["latency_ms"] >= 0
         peer.say({"type": "flush"})
         await peer.wait_for("flushed")
 
