@@ -303,15 +303,18 @@ def test_a_hanging_coroutine_is_cancelled_when_its_session_ends(engine, isolated
     assert path.read_text().split() == ["initialize", "process", "cancelled", "flush", "cleanup"]
 
 
-def test_a_node_that_sleeps_delays_no_other_session(engine, isolated):
-    isolated(nodes.slow)
+def test_a_node_that_waits_delays_no_other_session(engine, isolated, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    isolated(nodes.Slow(str(pipe)))
     engine.push(frame(0, node="a"))
     engine.result(0)
     engine.push(*(frame(token, node="a", session=f"slow{token}") for token in range(1, 20)))
     engine.push(frame(100, node="a", session="quick"))
     assert values(engine.result(100)) == ["quick"]
     assert engine.done.keys() == {0, 100}
-    engine.results(range(1, 20))
+    with pipe.open("wb"):
+        engine.results(range(1, 20))
 
 
 def test_a_stuck_session_is_ended_by_stop(engine, isolated):

@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -134,11 +133,17 @@ class WritingLater(Writing):
         self.note("process")
 
 
-@node(isolation="process")
-def slow(audio, session):
-    if session.id.startswith("slow"):
-        time.sleep(0.5)
-    return session.id
+class Slow(Node):
+    """Waits in some sessions until somebody writes into a pipe."""
+
+    def __init__(self, path):
+        super().__init__(isolation="process")
+        self.path = path
+
+    def process(self, audio, session):
+        if session.id.startswith("slow"):
+            Path(self.path).open("rb").close()
+        return session.id
 
 
 class Unloadable(Node):
