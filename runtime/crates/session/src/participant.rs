@@ -39,6 +39,8 @@ pub(crate) struct Track {
     pub(crate) source: usize,
     /// Where its own media time begins in that of the stream; its first frame tells.
     pub(crate) shift_us: Option<u64>,
+    /// When the packet of its last frame came, but for frames that were made up.
+    pub(crate) arrived: Micros,
     pub(crate) receiver: Receiver,
     /// When it gave its last frame.
     pub(crate) heard: Micros,

@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::sources::AudioSource;
 use crate::streams::StreamEntry;
 
-/// A track of several is looked at again after so long without a frame.
+/// A track of several is looked at again when its packets come so far apart.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// It is aligned anew where it has fallen behind by more than this meanwhile.
@@ -53,6 +53,7 @@ pub(crate) fn open_track(
         stream,
         source,
         shift_us: None,
+        arrived: now,
         receiver,
         heard: now,
     });
@@ -72,7 +73,8 @@ pub(crate) fn push_frames(
         let Some(entry) = session.stream_mut(track.stream) else { return };
         let length = frame.samples.len() / format.channels.get();
         let length_us = format.rate.micros_of(length as u64);
-        let paused = several && now.since(track.heard) >= PAUSE;
+        // What was made up lies before the packet that brought it.
+        let paused = several && !frame.concealed && frame.arrival.since(track.arrived) >= PAUSE;
         let shift_us = match track.shift_us.filter(|_| !paused) {
             Some(shift_us) => shift_us,
             None => {
@@ -87,6 +89,7 @@ pub(crate) fn push_frames(
         };
         let pts_us = frame.pts_us + shift_us;
         if !frame.concealed {
+            track.arrived = frame.arrival;
             entry.last = Some((frame.arrival, pts_us + length_us));
         }
         let meta = FrameMeta {

@@ -280,6 +280,30 @@ fn a_track_whose_time_stood_still_while_it_paused_is_aligned_anew() {
 }
 
 #[test]
+fn a_track_of_which_half_a_second_is_lost_stays_where_it_was() {
+    let mut world = World::new(18);
+    let client = world.open(&two(), whistling(1));
+    world.run_until(SECOND, |world| !of(world, client, "level-left").is_empty());
+    whistle(&mut world, client, 0);
+    world.run(SECOND);
+    let apart = |world: &World| {
+        let last = |node: &str| of(world, client, node).pop().map(|one| (one.at, pts(one)));
+        let (left, right) = (last("level-left").unwrap(), last("level-right").unwrap());
+        let since = |at: remotemedia_core::Micros| at.0 as f64 / 1e3;
+        (right.1 - since(right.0)) - (left.1 - since(left.0))
+    };
+    let before = apart(&world);
+    world.clients[client].tracks[0].hush();
+    world.run(ms(500));
+    world.clients[client].tracks[0].lose(25);
+    whistle(&mut world, client, 0);
+    let [left, right] = heard(&mut world, client);
+    assert!(left > 0.3 && right > 0.3, "{left} {right}");
+    assert!((apart(&world) - before).abs() < 30.0, "{} {before}", apart(&world));
+    assert!(latency(of(&world, client, "level-both").last().unwrap()) < 60.0);
+}
+
+#[test]
 fn the_third_and_fourth_track_are_the_next_stream() {
     let mut world = World::new(13);
     let client = world.open(&two(), whistling(3));

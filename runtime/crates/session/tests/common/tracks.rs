@@ -41,6 +41,11 @@ impl Track {
         (self.whistle, self.next) = (Some(Whistle::new(hz)), Some(now));
     }
 
+    /// Packets that are lost on the way.
+    pub fn lose(&mut self, count: u32) {
+        self.sent += count;
+    }
+
     pub fn hush(&mut self) {
         self.next = None;
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 QUIET_US = 2_000_000
 """A track that has given no frame for so long sends no more, until it does again."""
 PAUSE_US = 250_000
-"""A track of several is looked at again after so long without a frame."""
+"""A track of several is looked at again when its packets come so far apart."""
 TOLERANCE_US = 200_000
 """It is aligned anew where it has fallen behind by more than this meanwhile."""
 MAX_ARRIVALS = 512
@@ -35,19 +35,22 @@ _MICROS = 1_000_000
 
 @dataclass(eq=False)
 class Heard:
-    """What a track feeds, when it gave its last frame, and where its time begins in the stream's.
+    """What a track feeds, when it was heard last, and where its time begins in the stream's.
 
     Attributes:
         stream: its stream.
         source: which of the sources of audio.
         at_us: when it gave its last frame.
         shift_us: where its own time begins; its first frame tells.
+        arrival_us: when the packet of its last frame came. aiortc keeps the last ones before a
+            pause until the first ones after it.
     """
 
     stream: int
     source: int
     at_us: int
     shift_us: int | None = None
+    arrival_us: int = 0
 
 
 @dataclass(eq=False)
@@ -87,13 +90,13 @@ class Stream:
     ) -> int:
         """Say where audio of a track lies; `wanted` is its format."""
         length_us = piece.samples.shape[1] * _MICROS // wanted.rate
-        paused = len(self.ended) > 1 and now_us - heard.at_us >= PAUSE_US
+        paused = len(self.ended) > 1 and arrival_us - heard.arrival_us >= PAUSE_US
         if heard.shift_us is None or paused:
             found_us = self._due(arrival_us, length_us) - piece.pts_us
             found_us = found_us * wanted.rate // _MICROS * _MICROS // wanted.rate
             if heard.shift_us is None or found_us > heard.shift_us + TOLERANCE_US:
                 heard.shift_us = found_us
-        heard.at_us = now_us
+        heard.at_us, heard.arrival_us = now_us, arrival_us
         self.ended[heard.source] = False
         pts_us = max(piece.pts_us + heard.shift_us, 0)
         self.last = (arrival_us, pts_us + length_us)
