@@ -151,13 +151,21 @@ async def speaking(server: Server) -> AsyncIterator[Api]:
         await made.assert_nothing_left()
 
 
-@contextlib.contextmanager
-def script_of(folder: Path, kind: str) -> Iterator[Script]:
-    made = Script(folder / kind)
-    try:
+@pytest.fixture
+def script(folder: Path, kind: str) -> Iterator[Script]:
+    """Speaks with the node."""
+    with contextlib.closing(Script(folder / kind)) as made:
         yield made
-    finally:
-        made.close()
+
+
+@contextlib.asynccontextmanager
+async def meeting(speaking: Api, script: Script, kind: str) -> AsyncIterator[Peer]:
+    """A peer whose node waits for its first word."""
+    async with Peer(speaking, audio=Tone()) as peer:
+        await peer.open(pipeline=kind)
+        await script.meet()
+        await script.hear("waits")
+        yield peer
 
 
 def words(peer: Peer) -> list[str]:
@@ -165,74 +173,60 @@ def words(peer: Peer) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_first_is_heard_while_it_goes_on(speaking: Api, folder: Path, kind: str) -> None:
-    with script_of(folder, kind) as script:
-        async with Peer(speaking, audio=Tone()) as peer:
-            await peer.open(pipeline=kind)
-            await script.meet()
-            await script.hear("waits")
-            (first,) = await peer.wait_for("node")
-            assert set(first["data"]) == {"seq"}
-            script.say("hello")
-            await peer.wait_until(lambda: words(peer) == ["hello"])
-            script.say("world")
-            await peer.wait_until(lambda: words(peer) == ["hello", "world"])
-            frames = {each["data"]["seq"] for each in peer.of_type("node")}
-            assert len(frames) == 1, "it was one frame all the time"
-            script.say("")
-            await script.hear("at its end")
-            await peer.wait_until(
-                lambda: {each["data"]["seq"] for each in peer.of_type("node")} > frames
-            )
+async def test_the_first_is_heard_while_it_goes_on(
+    speaking: Api, script: Script, kind: str
+) -> None:
+    async with meeting(speaking, script, kind) as peer:
+        (first,) = await peer.wait_for("node")
+        assert set(first["data"]) == {"seq"}
+        script.say("hello")
+        await peer.wait_until(lambda: words(peer) == ["hello"])
+        script.say("world")
+        await peer.wait_until(lambda: words(peer) == ["hello", "world"])
+        frames = {each["data"]["seq"] for each in peer.of_type("node")}
+        assert len(frames) == 1, "it was one frame all the time"
+        script.say("")
+        await script.hear("at its end")
+        await peer.wait_until(
+            lambda: {each["data"]["seq"] for each in peer.of_type("node")} > frames
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_interrupt_stops_it(speaking: Api, folder: Path, kind: str) -> None:
-    with script_of(folder, kind) as script:
-        async with Peer(speaking, audio=Tone()) as peer:
-            await peer.open(pipeline=kind)
-            await script.meet()
-            await script.hear("waits")
-            await peer.wait_for("node")
-            peer.say({"type": "interrupt", "id": 1})
-            await peer.wait_for("interrupted")
-            await script.hear("interrupted")
-            script.say("for nobody")
-            await script.hear("closed")
-            # A frame of after it is worked on as ever.
-            await script.hear("waits")
-            script.say("hello")
-            await peer.wait_until(lambda: words(peer) == ["hello"])
+async def test_an_interrupt_stops_it(speaking: Api, script: Script, kind: str) -> None:
+    async with meeting(speaking, script, kind) as peer:
+        await peer.wait_for("node")
+        peer.say({"type": "interrupt", "id": 1})
+        await peer.wait_for("interrupted")
+        await script.hear("interrupted")
+        script.say("for nobody")
+        await script.hear("closed")
+        # A frame of after it is worked on as ever.
+        await script.hear("waits")
+        script.say("hello")
+        await peer.wait_until(lambda: words(peer) == ["hello"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_failure_midway_is_told_and_what_went_stays(
-    speaking: Api, folder: Path, kind: str
+    speaking: Api, script: Script, kind: str
 ) -> None:
-    with script_of(folder, kind) as script:
-        async with Peer(speaking, audio=Tone()) as peer:
-            await peer.open(pipeline=kind)
-            await script.meet()
-            await script.hear("waits")
-            script.say("hello")
-            await script.hear("waits")
-            script.say("fail")
-            await peer.wait_until(lambda: "lost for words" in str(peer.of_type("error")))
-            assert words(peer) == ["hello"]
-            await script.hear("waits")
-            script.say("again")
-            await peer.wait_until(lambda: words(peer) == ["hello", "again"])
+    async with meeting(speaking, script, kind) as peer:
+        script.say("hello")
+        await script.hear("waits")
+        script.say("fail")
+        await peer.wait_until(lambda: "lost for words" in str(peer.of_type("error")))
+        assert words(peer) == ["hello"]
+        await script.hear("waits")
+        script.say("again")
+        await peer.wait_until(lambda: words(peer) == ["hello", "again"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_end_of_its_session_stops_it(speaking: Api, folder: Path, kind: str) -> None:
-    with script_of(folder, kind) as script:
-        async with Peer(speaking, audio=Tone()) as peer:
-            await peer.open(pipeline=kind)
-            await script.meet()
-            await script.hear("waits")
-            await peer.wait_for("node")
-        script.say("for nobody")
-        while (told := await script.told()) == "waits":
-            script.say("its session has not ended yet")
-        assert told == "closed"
+async def test_the_end_of_its_session_stops_it(speaking: Api, script: Script, kind: str) -> None:
+    async with meeting(speaking, script, kind) as peer:
+        await peer.wait_for("node")
+    script.say("for nobody")
+    while (told := await script.told()) == "waits":
+        script.say("its session has not ended yet")
+    assert told == "closed"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +18,13 @@ from remotemedia.running.events import AudioEvent
 
 from tests.support import speech
 from tests.support.api import Api, calling
-from tests.support.server import ROOT, Server, serving_files
+from tests.support.peers import call_with_aiortc
+from tests.support.server import Server, serving_files
 
 RATE = 48_000
 SECONDS = 3.0
 HERTZ = (440.0, 1_250.0)
 AMPLITUDES = (0.5, 0.2)
-COMMAND_TIMEOUT_S = 60
 
 NODES = """
 from remotemedia import Node
@@ -173,21 +170,8 @@ async def test_audio_is_needed_where_a_source_takes_nothing_else(api: Api) -> No
 
 
 async def test_the_command_line_sends_a_file_to_each(api: Api, tmp_path: Path) -> None:
-    files = [
-        str(speech.write_wav(tmp_path / f"{number}.wav", tone(number), RATE)) for number in (0, 1)
-    ]
-    command = [sys.executable, "-m", "remotemedia", "call", f"{api.url}/two-tracks", *files]
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [*command, "--json"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=COMMAND_TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
+    files = [speech.write_wav(tmp_path / f"{number}.wav", tone(number), RATE) for number in (0, 1)]
+    told = await asyncio.to_thread(call_with_aiortc, f"{api.url}/two-tracks", *files)
     for number, node in enumerate(("first-level", "second-level")):
         found = [each["data"]["rms_dbfs"] for each in told if each["node"] == node]
         wanted = 20 * np.log10(AMPLITUDES[number] / np.sqrt(2))

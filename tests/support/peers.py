@@ -19,10 +19,10 @@ PEER_TIMEOUT_S = 120
 Message = dict[str, Any]
 
 
-def call_with_aiortc(url: str, audio: Path, *options: str) -> list[Message]:
-    """Stream a file with `remotemedia call`, which is aiortc, and return the result messages."""
+def call_with_aiortc(url: str, *arguments: str | Path) -> list[Message]:
+    """Stream files with `remotemedia call`, which is aiortc, and return the result messages."""
     done = subprocess.run(
-        [sys.executable, "-m", "remotemedia", "call", url, str(audio), "--json", *options],
+        [sys.executable, "-m", "remotemedia", "call", url, *map(str, arguments), "--json"],
         capture_output=True,
         text=True,
         timeout=PEER_TIMEOUT_S,

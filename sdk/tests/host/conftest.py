@@ -45,16 +45,23 @@ def pipelines():
     ]
 
 
-@pytest.fixture
-async def host(loopback):
+@contextlib.asynccontextmanager
+async def hosting(pipelines, settings=SETTINGS):
     """Serve by aiortc, and see that nothing of it is left."""
-    made = await EngineHost.start(pipelines(), SETTINGS, stand_in())
+    made = await EngineHost.start(pipelines, settings, stand_in())
     yield made
     for each in await made.sessions():
         with contextlib.suppress(HostError):  # it ends already
             await made.close_session(each["session"])
     await nothing_left(made)
     await made.close()
+
+
+@pytest.fixture
+async def host(loopback):
+    """Serve what the tests are served."""
+    async with hosting(pipelines()) as made:
+        yield made
 
 
 @pytest.fixture

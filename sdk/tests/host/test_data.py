@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 
 import pytest
-from remotemedia_signaling import HostError
 
 from remotemedia import Node, Pipeline, node
-from remotemedia.host import EngineHost
-from remotemedia.host.choosing import stand_in
 from remotemedia.host.python import session as session_module
 from remotemedia.host.python.control import Refused, parse_control
 from remotemedia.host.python.data import find_source
@@ -20,7 +16,7 @@ from remotemedia.host.python.instance import Program
 from remotemedia.nodes import AudioSource, CalculatorNode, TextNode, VADNode
 
 from .clients import Client
-from .conftest import SETTINGS, nothing_left
+from .conftest import hosting
 
 
 class Both(Node):
@@ -51,19 +47,14 @@ def both():
 
 @pytest.fixture
 async def host(loopback):
-    """Serve by aiortc, and see that nothing of it is left."""
+    """Serve what takes data."""
     pipelines = [
         both(),
         Pipeline("echo", echo),
         Pipeline("mic", VADNode(engine="energy")),
     ]
-    made = await EngineHost.start(pipelines, SETTINGS, stand_in())
-    yield made
-    for each in await made.sessions():
-        with contextlib.suppress(HostError):
-            await made.close_session(each["session"])
-    await nothing_left(made)
-    await made.close()
+    async with hosting(pipelines) as made:
+        yield made
 
 
 async def test_audio_and_data_are_one_stream(host):

@@ -8,16 +8,13 @@ import contextlib
 import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
-from remotemedia_signaling import HostError
 
 from remotemedia import Node, Pipeline, node
-from remotemedia.host import EngineHost
-from remotemedia.host.choosing import stand_in
 from remotemedia.nodes import GainNode, TextNode
 from remotemedia.nodes.audio import AudioSink, AudioSource
 
 from .clients import PATIENCE, Client, Tone
-from .conftest import SETTINGS, nothing_left, until
+from .conftest import SETTINGS, hosting, nothing_left, until
 
 RATE = 48_000
 
@@ -46,20 +43,14 @@ class Say(Node):
 
 @pytest.fixture
 async def host(loopback):
-    """Serve an echo and nodes that say much at once, and see that nothing of it is left."""
+    """Serve an echo and nodes that say much at once."""
     echo = Pipeline("echo", AudioSource(rate=RATE), GainNode(gain_db=-6), AudioSink())
     wide = Pipeline("wide", AudioSource(rate=RATE, channels=2), AudioSink())
     settings = {**SETTINGS, "limits": {"max_sessions": 3, "max_participants": 4}}
     say = Pipeline("say", TextNode(operation="uppercase"), Say(), AudioSink())
-    made = await EngineHost.start(
-        [echo, Pipeline("talk", talk, AudioSink()), wide, say], settings, stand_in()
-    )
-    yield made
-    for each in await made.sessions():
-        with contextlib.suppress(HostError):  # it ends already
-            await made.close_session(each["session"])
-    await nothing_left(made)
-    await made.close()
+    talking = Pipeline("talk", talk, AudioSink())
+    async with hosting([echo, talking, wide, say], settings) as made:
+        yield made
 
 
 class Ear:

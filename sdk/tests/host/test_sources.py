@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fractions
 import json
 import time
@@ -16,8 +15,6 @@ from remotemedia_signaling import HostError
 
 from remotemedia import Node, Pipeline
 from remotemedia.formats import AudioFormat
-from remotemedia.host import EngineHost
-from remotemedia.host.choosing import stand_in
 from remotemedia.host.python.faults import NO_COMMON_CODEC
 from remotemedia.host.python.instance import Instance, Program
 from remotemedia.host.python.sources import Places, Sources
@@ -27,7 +24,7 @@ from remotemedia.nodes import AudioSource, LevelMeterNode, MixNode, TextNode
 from remotemedia.twin.manifest import ResolvedManifest
 
 from .clients import Client
-from .conftest import SETTINGS, nothing_left, until
+from .conftest import hosting, until
 
 LOUD = {"left": 12_000, "right": 6_000}
 """Amplitudes, of 32,768."""
@@ -82,15 +79,9 @@ def two():
 
 @pytest.fixture
 async def host(loopback):
-    """Serve by aiortc, and see that nothing of it is left."""
-    pipelines = [two(), Pipeline("words", TextNode(operation="uppercase"))]
-    made = await EngineHost.start(pipelines, SETTINGS, stand_in())
-    yield made
-    for each in await made.sessions():
-        with contextlib.suppress(HostError):
-            await made.close_session(each["session"])
-    await nothing_left(made)
-    await made.close()
+    """Serve one with two sources, and one with none of audio."""
+    async with hosting([two(), Pipeline("words", TextNode(operation="uppercase"))]) as made:
+        yield made
 
 
 def levels(client, node, stream="audio"):

@@ -130,19 +130,6 @@ def without_native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         yield server
 
 
-def test_what_aiortc_sends_is_heard(without_native: Server, chromium: Browser) -> None:
-    speaker = chromium.open(f"{without_native.url}/echo")
-    start(speaker)
-    assert speaker.evaluate(LOUDEST) > 0.05
-    listener = chromium.open(speaker.join_link())
-    start(listener)
-    assert listener.evaluate(LOUDEST) > 0.05
-    for page in (listener, speaker):
-        page.stop()
-        assert page.console_errors() == []
-        page.close()
-
-
 def test_what_aiortc_sends_is_what_was_made(without_native: Server, chromium: Browser) -> None:
     page = chromium.open(f"{without_native.url}/hum")
     start(page)
@@ -165,9 +152,14 @@ def test_firefox_hears_it(served: str, request: pytest.FixtureRequest) -> None:
         assert page.console_errors() == []
 
 
-def test_a_listener_hears_it(echo: Server, chromium: Browser) -> None:
-    speaker = chromium.open(f"{echo.url}/echo")
+@pytest.mark.parametrize("served", ["echo", "without_native"])
+def test_speaker_and_listener_hear_it(
+    served: str, request: pytest.FixtureRequest, chromium: Browser
+) -> None:
+    server: Server = request.getfixturevalue(served)
+    speaker = chromium.open(f"{server.url}/echo")
     start(speaker)
+    assert speaker.evaluate(LOUDEST) > 0.05
     listener = chromium.open(speaker.join_link())
     start(listener)
     assert listener.evaluate(LOUDEST) > 0.05
