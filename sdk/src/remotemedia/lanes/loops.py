@@ -263,7 +263,7 @@ class LoopLane:
 
 def _tokens(done: Iterable[LaneDone]) -> set[int]:
     """Give the tokens of the frames that are done with it; of others there is more to come."""
-    return {each[0] for each in done if len(each) == len(("token", "results"))}
+    return {token for token, _, *more in done if not more}
 
 
 def _called(mailbox: Mailbox, node: Node) -> Call[LaneResult]:

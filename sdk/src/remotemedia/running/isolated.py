@@ -143,7 +143,7 @@ class IsolatedInstance:
 
     def _count(self, done: list[Done]) -> None:
         now = perf_counter_ns()
-        frames = sum(len(each) == len(("token", "result")) for each in done)
+        frames = sum(not more for _, _, *more in done)
         for token, result, *more in done:
             if more and isinstance(result, list):
                 self._take_part(token, self._values(result))
