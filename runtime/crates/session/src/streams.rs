@@ -91,7 +91,7 @@ impl Session {
             Some(id) => id,
             None => self.add_stream(now, executor, owner, participant, number)?,
         };
-        self.streams.iter_mut().find(|stream| stream.id == id)
+        self.stream_mut(id)
     }
 
     fn add_stream(
